@@ -1,0 +1,2 @@
+//! What each Kafka API means.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! A partition's bytes on a device, in Kafka's own layout.
+#![forbid(unsafe_code)]

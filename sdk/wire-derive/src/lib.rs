@@ -1,0 +1,2 @@
+//! The derive macro behind highwater-wire's messages.
+#![forbid(unsafe_code)]
