@@ -1,0 +1,1 @@
+//! One file per API: what it answers, to whom, and with which of Kafka's error codes.

@@ -1,0 +1,1 @@
+//! Topics, configurations and ids: an immutable image fed by a durable metadata log.
