@@ -1,0 +1,342 @@
+//! Records into a batch: each is encoded once, where it will be sent from. Knows nothing of partitions, limits of topics or
+//! time.
+
+use zerocopy::IntoBytes;
+
+use crate::compression::{Codec, Compression, Compressor, Error};
+use crate::crc::{Crc32c, crc32c};
+use crate::header::{
+    Attributes, Fields, HEADER_BYTES, Header, LENGTH_PREFIX_BYTES, NO_PRODUCER_EPOCH,
+    NO_PRODUCER_ID, NO_SEQUENCE, TimestampType,
+};
+use crate::offset::{LeaderEpoch, Offset};
+use crate::reader::HeaderField;
+use crate::varint;
+
+/// Who produces a batch, and the sequence number of its first record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Producer {
+    /// Id that the broker gave.
+    pub id: i64,
+    /// Epoch of that id.
+    pub epoch: i16,
+    /// Sequence number of the first record, per partition; 0 follows 2^31-1.
+    pub base_sequence: i32,
+}
+
+impl Producer {
+    /// No idempotence: -1 in all three fields.
+    pub const NONE: Producer = Producer {
+        id: NO_PRODUCER_ID,
+        epoch: NO_PRODUCER_EPOCH,
+        base_sequence: NO_SEQUENCE,
+    };
+}
+
+/// The batch would outgrow its 32-bit length; nothing was appended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("batch of {bytes} bytes exceeds limit {}", i32::MAX)]
+pub struct TooLarge {
+    /// Bytes that the batch would have.
+    pub bytes: usize,
+}
+
+/// Collects records and makes a batch of them. Reused after [`BatchBuilder::finish`] or [`BatchBuilder::reset`] it keeps its memory.
+///
+/// Offsets start at 0 (the broker stamps the batch), timestamps are deltas to that of the first record.
+#[derive(Debug, Clone)]
+pub struct BatchBuilder {
+    /// Room for the header, then the records so far, encoded.
+    buffer: Vec<u8>,
+    count: i32,
+    base_timestamp: Option<i64>,
+    max_timestamp: i64,
+    base_offset: Offset,
+    leader_epoch: LeaderEpoch,
+    producer: Producer,
+    attributes: Attributes,
+}
+
+impl BatchBuilder {
+    /// A builder without records. The first record's timestamp becomes the base.
+    pub fn new() -> BatchBuilder {
+        BatchBuilder::with_capacity(0)
+    }
+
+    /// The same, with memory for a batch of `bytes` uncompressed.
+    pub fn with_capacity(bytes: usize) -> BatchBuilder {
+        let mut buffer = Vec::with_capacity(bytes.max(HEADER_BYTES));
+        buffer.resize(HEADER_BYTES, 0);
+        BatchBuilder {
+            buffer,
+            count: 0,
+            base_timestamp: None,
+            max_timestamp: -1,
+            base_offset: Offset::ZERO,
+            leader_epoch: LeaderEpoch::NONE,
+            producer: Producer::NONE,
+            attributes: Attributes::default(),
+        }
+    }
+
+    /// Sets the base timestamp, which is otherwise that of the first record. Before the first append.
+    pub fn set_base_timestamp(&mut self, timestamp_ms: i64) {
+        debug_assert_eq!(self.count, 0, "deltas of earlier records would be wrong");
+        self.base_timestamp = Some(timestamp_ms);
+    }
+
+    /// Sets base offset and leader epoch, for who writes a log of its own; a client leaves them at 0 and -1.
+    pub fn set_place(&mut self, base: Offset, epoch: LeaderEpoch) {
+        self.base_offset = base;
+        self.leader_epoch = epoch;
+    }
+
+    /// Sets the producer. Any time before [`BatchBuilder::finish`].
+    pub fn set_producer(&mut self, producer: Producer) {
+        self.producer = producer;
+    }
+
+    /// Makes the batch part of a transaction, or not.
+    pub fn set_transactional(&mut self, yes: bool) {
+        self.attributes = self.attributes.with_transactional(yes);
+    }
+
+    /// Makes it a control batch, or not. See [`crate::control`] for what its records are.
+    pub fn set_control(&mut self, yes: bool) {
+        self.attributes = self.attributes.with_control(yes);
+    }
+
+    /// Makes the broker's time the time of all records: `now_ms` in milliseconds since 1970.
+    pub fn set_log_append_time(&mut self, now_ms: i64) {
+        self.attributes = self
+            .attributes
+            .with_timestamp_type(TimestampType::LogAppend);
+        self.max_timestamp = now_ms;
+    }
+
+    /// Appends a record at the next offset; `timestamp_ms` in milliseconds since 1970. Returns the bytes it took, uncompressed.
+    ///
+    /// # Errors
+    /// [`TooLarge`] when the batch would reach 2 GiB (or 2^31 records).
+    pub fn append(
+        &mut self,
+        timestamp_ms: i64,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        headers: &[HeaderField<'_>],
+    ) -> Result<usize, TooLarge> {
+        let base = *self.base_timestamp.get_or_insert(timestamp_ms);
+        let delta = timestamp_ms.wrapping_sub(base);
+        let body = body_bytes(self.count, delta, key, value, headers);
+        let before = self.buffer.len();
+        let after = before.saturating_add(body + varint::VARINT_BYTES_MAX);
+        let (Ok(body_len), Ok(_)) = (i32::try_from(body), i32::try_from(after)) else {
+            return Err(TooLarge { bytes: after });
+        };
+        let out = &mut self.buffer;
+        out.reserve(body + varint::VARINT_BYTES_MAX);
+        varint::put(out, body_len);
+        out.push(0);
+        varint::put_long(out, delta);
+        varint::put(out, self.count);
+        put_field(out, key);
+        put_field(out, value);
+        varint::put(out, length(headers.len()));
+        for header in headers {
+            put_field(out, Some(header.key));
+            put_field(out, header.value);
+        }
+        self.count += 1;
+        if self.attributes.timestamp_type() == TimestampType::Create {
+            self.max_timestamp = self.max_timestamp.max(timestamp_ms);
+        }
+        Ok(self.buffer.len() - before)
+    }
+
+    /// Bytes of the whole batch, uncompressed, as it stands.
+    #[inline]
+    #[expect(
+        clippy::len_without_is_empty,
+        reason = "what is empty is told by count()"
+    )]
+    pub fn len(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// Bytes the whole batch would have after this record, uncompressed; exact.
+    pub fn len_with(
+        &self,
+        timestamp_ms: i64,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        headers: &[HeaderField<'_>],
+    ) -> usize {
+        let delta = timestamp_ms.wrapping_sub(self.base_timestamp.unwrap_or(timestamp_ms));
+        let body = body_bytes(self.count, delta, key, value, headers);
+        self.buffer.len() + varint::bytes(length(body)) + body
+    }
+
+    /// Records so far.
+    #[inline]
+    pub fn count(&self) -> i32 {
+        self.count
+    }
+
+    /// The base timestamp, when there is one.
+    pub fn base_timestamp(&self) -> Option<i64> {
+        self.base_timestamp
+    }
+
+    /// The largest timestamp so far; -1 without records.
+    pub fn max_timestamp(&self) -> i64 {
+        self.max_timestamp
+    }
+
+    /// Makes the batch, appends it to `out`, and starts anew; returns the bytes it has.
+    ///
+    /// Without a codec and with an empty `out` nothing is copied: the two change their memory.
+    /// A codec that does not make the records smaller is still used, since that is what was asked for.
+    ///
+    /// # Errors
+    /// [`Error`] when the codec cannot get memory; `out` and the builder are unchanged.
+    pub fn finish(
+        &mut self,
+        compressor: &mut Compressor,
+        compression: &Compression,
+        out: &mut Vec<u8>,
+    ) -> Result<usize, Error> {
+        let bytes = if compression.codec() == Codec::None {
+            self.finish_plain(out)
+        } else {
+            self.finish_compressed(compressor, compression, out)?
+        };
+        self.reset();
+        Ok(bytes)
+    }
+
+    fn finish_plain(&mut self, out: &mut Vec<u8>) -> usize {
+        let bytes = self.buffer.len();
+        let mut header = self.header(Codec::None, bytes);
+        let mut crc = Crc32c::new();
+        crc.update(header.crc_bytes());
+        crc.update(self.buffer.get(HEADER_BYTES..).unwrap_or_default());
+        header.set_crc(crc.value());
+        put_header(&mut self.buffer, 0, &header);
+        if out.is_empty() {
+            std::mem::swap(&mut self.buffer, out);
+        } else {
+            out.extend_from_slice(&self.buffer);
+        }
+        bytes
+    }
+
+    fn finish_compressed(
+        &mut self,
+        compressor: &mut Compressor,
+        compression: &Compression,
+        out: &mut Vec<u8>,
+    ) -> Result<usize, Error> {
+        let start = out.len();
+        out.resize(start + HEADER_BYTES, 0);
+        let records = self.buffer.get(HEADER_BYTES..).unwrap_or_default();
+        if let Err(error) = compressor.compress(compression, records, out) {
+            out.truncate(start);
+            return Err(error);
+        }
+        let bytes = out.len() - start;
+        let mut header = self.header(compression.codec(), bytes);
+        let front = crc32c(header.crc_bytes());
+        let body = out.get(start + HEADER_BYTES..).unwrap_or_default();
+        let crc = crate::crc::combine(front, crc32c(body), body.len());
+        header.set_crc(crc);
+        put_header(out, start, &header);
+        Ok(bytes)
+    }
+
+    /// Forgets the records, the producer and the flags; keeps the memory.
+    pub fn reset(&mut self) {
+        self.buffer.clear();
+        self.buffer.resize(HEADER_BYTES, 0);
+        self.count = 0;
+        self.base_timestamp = None;
+        self.max_timestamp = -1;
+        self.base_offset = Offset::ZERO;
+        self.leader_epoch = LeaderEpoch::NONE;
+        self.producer = Producer::NONE;
+        self.attributes = Attributes::default();
+    }
+
+    fn header(&self, codec: Codec, bytes: usize) -> Header {
+        let fields = Fields {
+            base_offset: self.base_offset,
+            leader_epoch: self.leader_epoch,
+            attributes: self.attributes.with_codec(codec),
+            last_offset_delta: (self.count - 1).max(0),
+            base_timestamp: self.base_timestamp.unwrap_or(-1),
+            max_timestamp: self.max_timestamp,
+            producer_id: self.producer.id,
+            producer_epoch: self.producer.epoch,
+            base_sequence: self.producer.base_sequence,
+            record_count: self.count,
+        };
+        Header::of(&fields, length(bytes - LENGTH_PREFIX_BYTES))
+    }
+}
+
+impl Default for BatchBuilder {
+    fn default() -> BatchBuilder {
+        BatchBuilder::new()
+    }
+}
+
+fn put_header(buffer: &mut [u8], start: usize, header: &Header) {
+    if let Some(room) = buffer.get_mut(start..start + HEADER_BYTES) {
+        room.copy_from_slice(IntoBytes::as_bytes(header));
+    }
+}
+
+/// Bytes of a record after its length field.
+#[inline]
+fn body_bytes(
+    offset_delta: i32,
+    timestamp_delta: i64,
+    key: Option<&[u8]>,
+    value: Option<&[u8]>,
+    headers: &[HeaderField<'_>],
+) -> usize {
+    let mut bytes = 1
+        + varint::long_bytes(timestamp_delta)
+        + varint::bytes(offset_delta)
+        + field_bytes(key)
+        + field_bytes(value)
+        + varint::bytes(length(headers.len()));
+    for header in headers {
+        bytes += field_bytes(Some(header.key)) + field_bytes(header.value);
+    }
+    bytes
+}
+
+#[inline]
+fn field_bytes(field: Option<&[u8]>) -> usize {
+    match field {
+        None => 1,
+        Some(bytes) => varint::bytes(length(bytes.len())) + bytes.len(),
+    }
+}
+
+#[inline]
+fn put_field(out: &mut Vec<u8>, field: Option<&[u8]>) {
+    match field {
+        None => varint::put(out, -1),
+        Some(bytes) => {
+            varint::put(out, length(bytes.len()));
+            out.extend_from_slice(bytes);
+        }
+    }
+}
+
+/// A length that the caller has checked, or is about to check, against the limit of a batch.
+#[inline]
+fn length(bytes: usize) -> i32 {
+    i32::try_from(bytes).unwrap_or(i32::MAX)
+}
