@@ -1,1 +1,4 @@
-//! Topics, configurations and ids: an immutable image fed by a durable metadata log.
+//! The cluster's metadata: an immutable image, the log of records it is replayed from, and the one place that writes that
+//! log. Nothing here serves a partition's data.
+
+pub mod image;

@@ -1,0 +1,85 @@
+//! The broker's own settings in force, parsed: what the shards and the controller obey. Defaults of topic settings are not
+//! here; a topic's settings come resolved with the topic.
+
+use crate::config::brokers::find;
+use crate::config::layers::Layers;
+
+/// The broker settings that something obeys, by Kafka's names and units. See the catalog for what each means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BrokerConfig {
+    /// `auto.create.topics.enable`.
+    pub auto_create_topics_enable: bool,
+    /// `connections.max.idle.ms`; negative never.
+    pub connections_max_idle_ms: i64,
+    /// `default.replication.factor`.
+    pub default_replication_factor: i16,
+    /// `delete.topic.enable`.
+    pub delete_topic_enable: bool,
+    /// `fetch.max.bytes`.
+    pub fetch_max_bytes: u32,
+    /// `log.flush.offset.checkpoint.interval.ms`.
+    pub checkpoint_interval_ms: i64,
+    /// `log.initial.task.delay.ms`.
+    pub initial_task_delay_ms: i64,
+    /// `log.retention.check.interval.ms`.
+    pub retention_check_interval_ms: i64,
+    /// `max.connections`.
+    pub connections_max: u32,
+    /// `max.connections.per.ip`.
+    pub connections_per_ip_max: u32,
+    /// `max.incremental.fetch.session.cache.slots`.
+    pub fetch_sessions_max: u32,
+    /// `max.request.partition.size.limit`.
+    pub described_partitions_max: u32,
+    /// `num.partitions`.
+    pub num_partitions: i32,
+    /// `producer.id.expiration.ms`.
+    pub producer_id_expiration_ms: i64,
+    /// `socket.request.max.bytes`.
+    pub request_bytes_max: u32,
+}
+
+impl BrokerConfig {
+    /// The settings in force.
+    pub fn resolve(layers: &Layers<'_>) -> BrokerConfig {
+        let layers = Layers {
+            topic: None,
+            ..*layers
+        };
+        BrokerConfig {
+            auto_create_topics_enable: layers.boolean(find("auto.create.topics.enable")),
+            connections_max_idle_ms: layers.number(find("connections.max.idle.ms")),
+            default_replication_factor: layers
+                .number::<i32>(find("default.replication.factor"))
+                .try_into()
+                .unwrap_or(i16::MAX),
+            delete_topic_enable: layers.boolean(find("delete.topic.enable")),
+            fetch_max_bytes: layers.number(find("fetch.max.bytes")),
+            checkpoint_interval_ms: layers.number(find("log.flush.offset.checkpoint.interval.ms")),
+            initial_task_delay_ms: layers.number(find("log.initial.task.delay.ms")),
+            retention_check_interval_ms: layers.number(find("log.retention.check.interval.ms")),
+            connections_max: layers.number(find("max.connections")),
+            connections_per_ip_max: layers.number(find("max.connections.per.ip")),
+            fetch_sessions_max: layers.number(find("max.incremental.fetch.session.cache.slots")),
+            described_partitions_max: layers.number(find("max.request.partition.size.limit")),
+            num_partitions: layers.number(find("num.partitions")),
+            producer_id_expiration_ms: layers.number(find("producer.id.expiration.ms")),
+            request_bytes_max: layers.number(find("socket.request.max.bytes")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Overrides;
+
+    #[test]
+    fn the_defaults_are_kafkas() {
+        let config = BrokerConfig::resolve(&Layers::statics(&Overrides::new()));
+        assert!(config.auto_create_topics_enable);
+        assert_eq!(config.request_bytes_max, 104_857_600);
+        assert_eq!(config.num_partitions, 1);
+        assert_eq!(config.fetch_max_bytes, 57_671_680);
+    }
+}
