@@ -1,2 +1,36 @@
-//! The seam between the engine and the machine: executors, files, sockets, timers, mailboxes; glommio and a seeded simulation.
+//! The seam between the engine and the machine: executors, files, sockets, timers, mailboxes between shards.
+//!
+//! Two worlds stand behind it, chosen by enum and not by type parameter: glommio in production ([`run`]) and a
+//! seeded simulation for tests ([`sim`]). It knows nothing of Kafka, of logs, or of what the bytes mean.
+//!
+//! ```text
+//!            log   partition   broker   server
+//!              \       |         |       /
+//!   Reactor ── files · sockets · timers · tasks · exchange · blocking pool · clock · randomness
+//!              /                         \
+//!   glommio/  a thread per shard          sim/  one thread, all shards, virtual time, a disk that forgets
+//! ```
 #![allow(unsafe_code)]
+
+mod exchange;
+mod file;
+mod glommio;
+mod reactor;
+mod shard;
+mod socket;
+mod start;
+mod sys;
+mod task;
+mod time;
+
+pub mod local;
+pub mod sim;
+
+pub use exchange::{Call, Calling, Exchange, Full, Gone, Outside, Post, Reply, exchange};
+pub use file::{Entry, File, OpenOptions};
+pub use reactor::Reactor;
+pub use shard::ShardId;
+pub use socket::{DetachedSocket, Listener, Socket};
+pub use start::{Options, Panicked, Running, StartError, run};
+pub use task::{Sleep, Task};
+pub use time::Instant;
