@@ -10,6 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use highwater_reactor::ShardId;
 use highwater_record::{LeaderEpoch, Offset};
 use uuid::Uuid;
 
@@ -383,7 +384,7 @@ impl Graves {
 
 /// The shard that owns a partition: consecutive partitions of a topic lie on consecutive shards, and topics begin on
 /// shards spread by their ids.
-pub fn owner(topic_id: &Uuid, partition: i32, shards: u16) -> u16 {
+pub fn owner(topic_id: &Uuid, partition: i32, shards: u16) -> ShardId {
     let bytes = topic_id.as_bytes();
     // Random ids: any eight of their bytes spread well enough.
     let first = u64::from_be_bytes([
@@ -391,7 +392,7 @@ pub fn owner(topic_id: &Uuid, partition: i32, shards: u16) -> u16 {
     ]);
     let shards = u64::from(shards.max(1));
     let index = (first % shards + u64::from(partition.unsigned_abs())) % shards;
-    u16::try_from(index).expect("less than the count of shards, which is a u16")
+    ShardId::new(u16::try_from(index).expect("less than the count of shards, which is a u16"))
 }
 
 #[cfg(test)]
