@@ -20,6 +20,7 @@ pub mod frame;
 pub mod header;
 pub mod message;
 pub mod primitive;
+pub mod records;
 
 mod error;
 
