@@ -1,0 +1,303 @@
+//! Settings: one struct each for client, producer and consumer, with the default and its reason.
+//!
+//! The names are Kafka's, so that a `producer.properties` file can be read as it is; the typed
+//! builders set the same fields. Nothing here talks to a broker.
+
+mod properties;
+
+use std::time::Duration;
+
+use highwater_record::Compression;
+
+use crate::error::{Error, Result};
+use crate::partitioner::Partitioner;
+
+pub(crate) use properties::Properties;
+
+/// What a connection to a cluster needs, whoever uses it.
+#[derive(Clone, Debug)]
+pub struct ClientConfig {
+    /// `bootstrap.servers`: addresses of any brokers of the cluster, `host:port`.
+    pub bootstrap: Vec<String>,
+    /// `client.id` (`highwater`): names this client in the broker's logs and quotas.
+    pub client_id: String,
+    /// `request.timeout.ms` (30 s): how long an answer may take before the connection is given up.
+    pub request_timeout: Duration,
+    /// `socket.connection.setup.timeout.ms` (10 s): how long connecting and the version handshake
+    /// may take.
+    pub connect_timeout: Duration,
+    /// `reconnect.backoff.ms` (50 ms): the first pause after a failed connection.
+    pub reconnect_backoff: Duration,
+    /// `reconnect.backoff.max.ms` (1 s): what that pause doubles up to.
+    pub reconnect_backoff_max: Duration,
+    /// `retry.backoff.ms` (100 ms): the first pause before a refused request is sent again.
+    pub retry_backoff: Duration,
+    /// `retry.backoff.max.ms` (1 s): what that pause doubles up to.
+    pub retry_backoff_max: Duration,
+    /// `metadata.max.age.ms` (5 min): when metadata is asked for again though nothing failed.
+    pub metadata_age_max: Duration,
+    /// `max.block.ms`, `default.api.timeout.ms` (60 s): how long a call waits for metadata, for
+    /// memory, or for an admin request with its retries.
+    pub api_timeout: Duration,
+    /// `allow.auto.create.topics` (true): whether asking for an unknown topic may create it, where
+    /// the broker allows that.
+    pub auto_create_topics: bool,
+    /// `highwater.response.bytes.max` (256 MiB): a longer answer breaks the connection. Above
+    /// `fetch.max.bytes`, because a broker may exceed that by one batch.
+    pub response_bytes_max: usize,
+}
+
+impl Default for ClientConfig {
+    fn default() -> Self {
+        Self {
+            bootstrap: Vec::new(),
+            client_id: "highwater".to_owned(),
+            request_timeout: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(10),
+            reconnect_backoff: Duration::from_millis(50),
+            reconnect_backoff_max: Duration::from_secs(1),
+            retry_backoff: Duration::from_millis(100),
+            retry_backoff_max: Duration::from_secs(1),
+            metadata_age_max: Duration::from_secs(300),
+            api_timeout: Duration::from_secs(60),
+            auto_create_topics: true,
+            response_bytes_max: 256 << 20,
+        }
+    }
+}
+
+impl ClientConfig {
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.bootstrap.is_empty() {
+            return Err(Error::config(
+                "bootstrap.servers is empty, need at least one host:port",
+            ));
+        }
+        for address in &self.bootstrap {
+            split_address(address)?;
+        }
+        Ok(())
+    }
+}
+
+/// Splits `host:port`, where the host may be an IPv6 address in brackets.
+pub(crate) fn split_address(address: &str) -> Result<(&str, u16)> {
+    let wrong = || Error::config(format!("bootstrap address {address:?} is not host:port"));
+    let (host, port) = address.rsplit_once(':').ok_or_else(wrong)?;
+    let host = host
+        .strip_prefix('[')
+        .and_then(|h| h.strip_suffix(']'))
+        .unwrap_or(host);
+    if host.is_empty() {
+        return Err(wrong());
+    }
+    Ok((host, port.parse().map_err(|_| wrong())?))
+}
+
+/// What an acknowledgement of a record means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Acks {
+    /// `acks=0`: the bytes were handed to the operating system; no offset is known.
+    None,
+    /// `acks=1`: the leader took the record.
+    Leader,
+    /// `acks=all`: the leader and all in-sync replicas have it, durably as far as the broker is
+    /// set up for that.
+    #[default]
+    All,
+}
+
+impl Acks {
+    pub(crate) fn wire(self) -> i16 {
+        match self {
+            Self::None => 0,
+            Self::Leader => 1,
+            Self::All => -1,
+        }
+    }
+}
+
+/// How long a batch waits for company before it is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Linger {
+    /// Not at all while the broker is idle, up to this long while requests are in flight to it.
+    /// Low latency at low rates, full batches at high ones.
+    Adaptive(Duration),
+    /// Always this long (`linger.ms`), unless the batch is full before.
+    Fixed(Duration),
+}
+
+impl Default for Linger {
+    fn default() -> Self {
+        Self::Adaptive(Duration::from_millis(5))
+    }
+}
+
+/// How a producer batches, retries and limits itself.
+#[derive(Clone, Debug)]
+pub struct ProducerConfig {
+    /// `acks` (all).
+    pub acks: Acks,
+    /// `enable.idempotence` (true when `acks` is all): the broker recognises a batch sent again.
+    /// `None` follows `acks`.
+    pub idempotence: Option<bool>,
+    /// `linger.ms` (adaptive, 0 to 5 ms).
+    pub linger: Linger,
+    /// `batch.size` (256 KiB): a batch of one partition is closed at this many bytes before
+    /// compression. Larger than Kafka's 16 KiB because memory grows with the batch.
+    pub batch_bytes: usize,
+    /// `max.request.size` (1 MiB): the largest request, and the largest record before compression.
+    pub request_bytes_max: usize,
+    /// `max.in.flight.requests.per.connection` (5): requests to one broker without an answer. At
+    /// most 5 with idempotence, which is what a broker remembers.
+    pub in_flight_max: usize,
+    /// `buffer.memory` (32 MiB): bytes of records that wait or are in flight.
+    pub buffer_bytes: usize,
+    /// `max.block.ms` (60 s): how long `send` and `enqueue` wait for memory or metadata.
+    pub block_max: Duration,
+    /// `delivery.timeout.ms` (120 s): from enqueueing to the answer, retries included.
+    pub delivery_timeout: Duration,
+    /// `request.timeout.ms` (the client's): how long the broker may wait for its replicas.
+    pub request_timeout: Option<Duration>,
+    /// `compression.type` and `compression.<codec>.level` (none).
+    pub compression: Compression,
+    /// `partitioner.class` (`default`: murmur2 by key as Java, adaptive sticky without key).
+    pub partitioner: Partitioner,
+}
+
+impl Default for ProducerConfig {
+    fn default() -> Self {
+        Self {
+            acks: Acks::All,
+            idempotence: None,
+            linger: Linger::default(),
+            batch_bytes: 256 << 10,
+            request_bytes_max: 1 << 20,
+            in_flight_max: 5,
+            buffer_bytes: 32 << 20,
+            block_max: Duration::from_secs(60),
+            delivery_timeout: Duration::from_secs(120),
+            request_timeout: None,
+            compression: Compression::default(),
+            partitioner: Partitioner::default(),
+        }
+    }
+}
+
+impl ProducerConfig {
+    pub(crate) fn is_idempotent(&self) -> bool {
+        self.idempotence.unwrap_or(self.acks == Acks::All)
+    }
+
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.is_idempotent() && self.acks != Acks::All {
+            return Err(Error::config("enable.idempotence=true needs acks=all"));
+        }
+        if self.in_flight_max == 0 || (self.is_idempotent() && self.in_flight_max > 5) {
+            return Err(Error::config(format!(
+                "max.in.flight.requests.per.connection is {}, need 1 to 5 with idempotence",
+                self.in_flight_max
+            )));
+        }
+        if self.request_bytes_max < 1024 || self.request_bytes_max > 1 << 30 {
+            return Err(Error::config(format!(
+                "max.request.size is {}, need 1024 to 1073741824",
+                self.request_bytes_max
+            )));
+        }
+        if self.batch_bytes > 1 << 30 {
+            return Err(Error::config(format!(
+                "batch.size is {}, need at most 1073741824",
+                self.batch_bytes
+            )));
+        }
+        if self.buffer_bytes < self.request_bytes_max || self.buffer_bytes > 1 << 40 {
+            return Err(Error::config(format!(
+                "buffer.memory is {}, need at least max.request.size {}",
+                self.buffer_bytes, self.request_bytes_max
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// Where a consumer goes when its position is not in the log (any more).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OffsetReset {
+    /// To the first record that is there.
+    Earliest,
+    /// To the end, past everything that is there now.
+    #[default]
+    Latest,
+    /// Nowhere: the consumer reports an error.
+    Fail,
+}
+
+/// Whether records of unfinished and aborted transactions are seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Isolation {
+    /// They are.
+    #[default]
+    ReadUncommitted,
+    /// Only committed ones are, up to the last stable offset.
+    ReadCommitted,
+}
+
+impl Isolation {
+    pub(crate) fn wire(self) -> i8 {
+        match self {
+            Self::ReadUncommitted => 0,
+            Self::ReadCommitted => 1,
+        }
+    }
+}
+
+/// How a consumer fetches.
+#[derive(Clone, Debug)]
+pub struct ConsumerConfig {
+    /// `fetch.min.bytes` (1): the broker answers when it has this much.
+    pub fetch_bytes_min: i32,
+    /// `fetch.max.wait.ms` (500 ms): or after this long.
+    pub fetch_wait_max: Duration,
+    /// `fetch.max.bytes` (50 MiB): the most one answer carries, but for a single larger batch.
+    pub fetch_bytes_max: i32,
+    /// `max.partition.fetch.bytes` (1 MiB): the most it carries of one partition.
+    pub partition_fetch_bytes_max: i32,
+    /// `highwater.fetch.buffer.memory` (64 MiB): bytes fetched ahead of the application.
+    pub buffer_bytes: usize,
+    /// `highwater.batch.bytes.max` (128 MiB): a batch that decompresses to more is refused.
+    pub batch_bytes_max: usize,
+    /// `auto.offset.reset` (latest).
+    pub offset_reset: OffsetReset,
+    /// `isolation.level` (read_uncommitted).
+    pub isolation: Isolation,
+    /// `client.rack` (none): for brokers that let consumers read from a replica nearby.
+    pub client_rack: Option<String>,
+}
+
+impl Default for ConsumerConfig {
+    fn default() -> Self {
+        Self {
+            fetch_bytes_min: 1,
+            fetch_wait_max: Duration::from_millis(500),
+            fetch_bytes_max: 50 << 20,
+            partition_fetch_bytes_max: 1 << 20,
+            buffer_bytes: 64 << 20,
+            batch_bytes_max: 128 << 20,
+            offset_reset: OffsetReset::Latest,
+            isolation: Isolation::ReadUncommitted,
+            client_rack: None,
+        }
+    }
+}
+
+impl ConsumerConfig {
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.fetch_bytes_max < 1 || self.partition_fetch_bytes_max < 1 {
+            return Err(Error::config(
+                "fetch.max.bytes and max.partition.fetch.bytes must be at least 1",
+            ));
+        }
+        Ok(())
+    }
+}
