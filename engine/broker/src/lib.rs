@@ -1,10 +1,25 @@
 //! What each Kafka API means.
 //!
 //! A connection's bytes become requests (`connection`), requests find their handler (`dispatch`), handlers find the
-//! shard that owns a partition (`route`), and every answer leaves in the order its request came (`serve`). Topics and
-//! configurations are an immutable image that a durable metadata log feeds (`metadata`, `config`).
+//! shard that owns a partition (`route`, `errand`), and every answer leaves in the order its request came (`serve`).
+//! Topics and configurations are an immutable image that a durable metadata log feeds (`metadata`, `config`).
 #![forbid(unsafe_code)]
 
+mod answer;
 pub mod config;
+mod connection;
+mod dispatch;
+mod errand;
 mod handlers;
 pub mod metadata;
+mod route;
+mod seats;
+mod serve;
+mod shard;
+mod stats;
+
+pub use errand::{Message, Reply};
+pub use seats::Seats;
+pub use serve::accept;
+pub use shard::{EXCHANGE_DEPTH, Shard, Shared};
+pub use stats::{Counters, Stats};

@@ -1,0 +1,119 @@
+//! The one table: which APIs are served, in which versions, and by which handler.
+//!
+//! A handler gets its request decoded and gives an answer. All but Produce begin when their answer is the first in line,
+//! so that one connection's requests take effect in order, as in Kafka; Produce places its batches on arrival and only
+//! waits in line.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::pin::Pin;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use highwater_wire::{ApiKey, Cursor, Decode, Response, encode_response};
+
+use crate::answer::{Answer, Frame};
+use crate::connection::{Inbound, Place};
+use crate::handlers;
+use crate::serve::Guest;
+use crate::shard::Shard;
+
+/// What a place in line waits for in production.
+pub(crate) type Waiting = Pin<Box<dyn Future<Output = Answer>>>;
+
+/// What a handler knows of its request besides the request.
+#[derive(Clone, Debug)]
+pub(crate) struct Context {
+    /// The API asked.
+    pub(crate) api: ApiKey,
+    /// The version asked.
+    pub(crate) version: i16,
+    /// Goes back with the answer.
+    pub(crate) correlation_id: i32,
+    /// The client's name for itself.
+    pub(crate) client_id: Option<Rc<str>>,
+    /// The connection.
+    pub(crate) guest: Rc<Guest>,
+}
+
+impl Context {
+    /// `response` as it leaves.
+    pub(crate) fn answer<R: Response>(&self, response: &R) -> Answer {
+        self.answer_in(self.version, response)
+    }
+
+    /// `response` in another version than was asked: for ApiVersions alone.
+    pub(crate) fn answer_in<R: Response>(&self, version: i16, response: &R) -> Answer {
+        match encode_response(self.correlation_id, version, response) {
+            Ok(encoded) => Answer::Frame(Frame::from(encoded)),
+            Err(error) => Answer::Hangup(error.into()),
+        }
+    }
+
+    /// The peer's address.
+    pub(crate) fn peer(&self) -> SocketAddr {
+        self.guest.peer()
+    }
+}
+
+macro_rules! served {
+    ($($api:ident $versions:expr => $module:ident, $request:ident;)*) => {
+        /// Every API that is served, with its versions.
+        const SERVED: &[(ApiKey, RangeInclusive<i16>)] = &[
+            (ApiKey::ApiVersions, 0..=4),
+            $((ApiKey::$api, $versions),)*
+        ];
+
+        async fn handle(shard: Rc<Shard>, context: Context, body: Bytes) -> Answer {
+            match context.api {
+                $(ApiKey::$api => {
+                    let request = highwater_wire::message::$module::$request::decode(
+                        context.version,
+                        &mut Cursor::new(&body),
+                    );
+                    match request {
+                        Ok(request) => handlers::$module::handle(&shard, &context, request).await,
+                        Err(error) => Answer::Hangup(error.into()),
+                    }
+                })*
+                #[expect(clippy::wildcard_enum_match_arm, reason = "the connection lets through what is served")]
+                _ => unreachable!("an API that is not served came past the connection"),
+            }
+        }
+    };
+}
+
+served! {}
+
+/// The versions of an API that are answered; `None` for an API that is not served.
+pub(crate) fn versions(api: ApiKey) -> Option<RangeInclusive<i16>> {
+    served()
+        .find(|(served, _)| *served == api)
+        .map(|(_, versions)| versions)
+}
+
+/// Every API that is served, with the versions that are answered.
+pub(crate) fn served() -> impl Iterator<Item = (ApiKey, RangeInclusive<i16>)> {
+    SERVED.iter().cloned()
+}
+
+/// Begins a request in its turn; what is left to wait for stands in line.
+pub(crate) fn begin(shard: &Rc<Shard>, guest: &Rc<Guest>, inbound: Inbound) -> Place<Waiting> {
+    let context = Context {
+        api: inbound.api,
+        version: inbound.version,
+        correlation_id: inbound.correlation_id,
+        client_id: inbound.client_id,
+        guest: Rc::clone(guest),
+    };
+    match context.api {
+        ApiKey::ApiVersions => Place::Answered(handlers::api_versions::handle(
+            shard,
+            &context,
+            &inbound.body,
+        )),
+        #[expect(clippy::wildcard_enum_match_arm, reason = "the table names the rest")]
+        _ => Place::Waiting(Box::pin(handle(Rc::clone(shard), context, inbound.body))),
+    }
+}
