@@ -34,6 +34,8 @@ pub struct Node {
 pub struct Image {
     cluster_id: Arc<str>,
     node: Node,
+    /// The data directory's id.
+    directory: Uuid,
     /// The end of the metadata log this image was replayed to.
     end: Offset,
     /// The offset of this run's registration record, as KRaft counts broker epochs.
@@ -76,6 +78,9 @@ pub struct PartitionState {
     pub partition_epoch: i32,
 }
 
+/// The topic that stands for the metadata log itself; no client can create or read it.
+pub const METADATA_TOPIC: &str = "__cluster_metadata";
+
 /// Kafka's internal topics (`Topic.java`).
 pub const INTERNAL_TOPICS: [&str; 3] = [
     "__consumer_offsets",
@@ -85,12 +90,13 @@ pub const INTERNAL_TOPICS: [&str; 3] = [
 
 impl Image {
     /// An image without topics: where the replay of the metadata log begins.
-    pub fn empty(cluster_id: &str, node: Node, static_config: Overrides) -> Image {
+    pub fn empty(cluster_id: &str, node: Node, directory: Uuid, static_config: Overrides) -> Image {
         let static_config = Arc::new(static_config);
         let broker = BrokerConfig::resolve(&Layers::statics(&static_config));
         Image {
             cluster_id: cluster_id.into(),
             node,
+            directory,
             end: Offset::ZERO,
             broker_epoch: -1,
             topics: BTreeMap::new(),
@@ -113,6 +119,11 @@ impl Image {
     /// This broker.
     pub fn node(&self) -> &Node {
         &self.node
+    }
+
+    /// The id of the data directory, as meta.properties has it.
+    pub fn directory(&self) -> Uuid {
+        self.directory
     }
 
     /// The offset after the last metadata record in this image.
@@ -406,7 +417,12 @@ mod tests {
             port: 9092,
             rack: None,
         };
-        Image::empty("AAAAAAAAAAAAAAAAAAAAAA", node, Overrides::new())
+        Image::empty(
+            "AAAAAAAAAAAAAAAAAAAAAA",
+            node,
+            Uuid::nil(),
+            Overrides::new(),
+        )
     }
 
     fn with_topic(image: &Image, name: &str, id: u128, epoch: i32) -> Image {
