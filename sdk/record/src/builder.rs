@@ -1,12 +1,10 @@
 //! Records into a batch: each is encoded once, where it will be sent from. Knows nothing of partitions, limits of topics or
 //! time.
 
-use zerocopy::IntoBytes;
-
 use crate::compression::{Codec, Compression, Compressor, Error};
-use crate::crc::{Crc32c, crc32c};
+use crate::crc::crc32c;
 use crate::header::{
-    Attributes, Fields, HEADER_BYTES, Header, LENGTH_PREFIX_BYTES, NO_PRODUCER_EPOCH,
+    Attributes, CRC_START, Fields, HEADER_BYTES, Header, LENGTH_PREFIX_BYTES, NO_PRODUCER_EPOCH,
     NO_PRODUCER_ID, NO_SEQUENCE, TimestampType,
 };
 use crate::offset::{LeaderEpoch, Offset};
@@ -216,12 +214,8 @@ impl BatchBuilder {
 
     fn finish_plain(&mut self, out: &mut Vec<u8>) -> usize {
         let bytes = self.buffer.len();
-        let mut header = self.header(Codec::None, bytes);
-        let mut crc = Crc32c::new();
-        crc.update(header.crc_bytes());
-        crc.update(self.buffer.get(HEADER_BYTES..).unwrap_or_default());
-        header.set_crc(crc.value());
-        put_header(&mut self.buffer, 0, &header);
+        let header = self.header(Codec::None, bytes);
+        seal(&mut self.buffer, header);
         if out.is_empty() {
             std::mem::swap(&mut self.buffer, out);
         } else {
@@ -244,12 +238,8 @@ impl BatchBuilder {
             return Err(error);
         }
         let bytes = out.len() - start;
-        let mut header = self.header(compression.codec(), bytes);
-        let front = crc32c(header.crc_bytes());
-        let body = out.get(start + HEADER_BYTES..).unwrap_or_default();
-        let crc = crate::crc::combine(front, crc32c(body), body.len());
-        header.set_crc(crc);
-        put_header(out, start, &header);
+        let header = self.header(compression.codec(), bytes);
+        seal(out.get_mut(start..).unwrap_or_default(), header);
         Ok(bytes)
     }
 
@@ -289,9 +279,16 @@ impl Default for BatchBuilder {
     }
 }
 
-fn put_header(buffer: &mut [u8], start: usize, header: &Header) {
-    if let Some(room) = buffer.get_mut(start..start + HEADER_BYTES) {
-        room.copy_from_slice(IntoBytes::as_bytes(header));
+/// Writes the header in front of the body, then the CRC over both: one pass.
+fn seal(batch: &mut [u8], mut header: Header) {
+    put_header(batch, &header);
+    header.set_crc(crc32c(batch.get(CRC_START..).unwrap_or_default()));
+    put_header(batch, &header);
+}
+
+fn put_header(batch: &mut [u8], header: &Header) {
+    if let Some(room) = batch.first_chunk_mut::<HEADER_BYTES>() {
+        room.copy_from_slice(header.as_bytes());
     }
 }
 

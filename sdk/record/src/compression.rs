@@ -1,8 +1,16 @@
 //! The five codecs of Kafka behind one enum, with bounded output. Knows bytes, not batches.
 
+mod gzip;
+mod lz4;
+mod sink;
+mod snappy;
+mod xxh32;
+mod zstd;
+
 use std::fmt;
-use std::io::{Read, Write};
 use std::str::FromStr;
+
+use sink::{Fault, Sink};
 
 /// What the records of a batch are compressed with. The ids are those of the attribute bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -213,13 +221,14 @@ pub enum BadCompression {
 pub struct Limits {
     /// Bytes of output.
     pub bytes_max: usize,
-    /// Bytes of output per byte of input. 64 KiB are always allowed, since tiny inputs have a header's share.
+    /// Bytes of output per byte of input, once there are more than [`Limits::RATIO_FREE_BYTES`].
     pub ratio_max: usize,
 }
 
 impl Limits {
-    /// Output that is always allowed, whatever the ratio; `bytes_max` still holds.
-    pub const RATIO_FREE_BYTES: usize = 64 * 1024;
+    /// Output that is allowed whatever the ratio, while `bytes_max` holds: 3 MiB of zeros are 115 bytes of zstd, and a
+    /// batch of this size is no bomb.
+    pub const RATIO_FREE_BYTES: usize = 16 << 20;
 
     /// Bytes that may come out of `input_bytes`.
     pub fn output_bytes_max(&self, input_bytes: usize) -> usize {
@@ -231,11 +240,11 @@ impl Limits {
 }
 
 impl Default for Limits {
-    /// 256 MiB, and 2,000 to 1: zeros make 1,030 to 1 in gzip, and 250 to 1 in LZ4; only zstd can do more.
+    /// 256 MiB and 1,100 to 1. Kafka takes batches of 1 MiB unless told otherwise, and gzip makes at most 1,032 to 1.
     fn default() -> Limits {
         Limits {
             bytes_max: 256 << 20,
-            ratio_max: 20_000,
+            ratio_max: 1100,
         }
     }
 }
@@ -271,9 +280,14 @@ pub enum Error {
     },
 }
 
-/// Compresses, and keeps the state of each codec it was used for.
-#[derive(Debug, Default)]
-pub struct Compressor {}
+/// Compresses, and keeps the state of each codec it was used for: its memory is taken at the first batch and reused.
+#[derive(Default)]
+pub struct Compressor {
+    gzip: gzip::Encoder,
+    snappy: snappy::Encoder,
+    lz4: lz4::Encoder,
+    zstd: zstd::Encoder,
+}
 
 impl Compressor {
     /// Without any state yet.
@@ -294,57 +308,35 @@ impl Compressor {
         let codec = compression.codec;
         let start = out.len();
         let done = match codec {
-            Codec::None => out.write_all(input),
-            Codec::Gzip => {
-                let level = compression
-                    .level
-                    .and_then(|level| u32::try_from(level).ok())
-                    .unwrap_or(6);
-                let mut encoder =
-                    flate2::write::GzEncoder::new(&mut *out, flate2::Compression::new(level));
-                encoder.write_all(input).and_then(|()| encoder.try_finish())
+            Codec::None => {
+                out.extend_from_slice(input);
+                Ok(())
             }
-            Codec::Snappy => snappy(input, out),
-            Codec::Lz4 => {
-                let info = lz4_flex::frame::FrameInfo::new()
-                    .block_size(lz4_flex::frame::BlockSize::Max64KB);
-                let mut encoder = lz4_flex::frame::FrameEncoder::with_frame_info(info, &mut *out);
-                encoder
-                    .write_all(input)
-                    .and_then(|()| encoder.try_finish().map_err(Into::into))
-            }
-            Codec::Zstd => zstd::bulk::compress(input, compression.level.unwrap_or(3))
-                .and_then(|bytes| out.write_all(&bytes)),
+            Codec::Gzip => self.gzip.compress(compression.level, input, out),
+            Codec::Snappy => self.snappy.compress(input, out),
+            Codec::Lz4 => self.lz4.compress(input, out),
+            Codec::Zstd => self.zstd.compress(compression.level, input, out),
         };
-        done.map_err(|_| {
+        done.map_err(|reason| {
             out.truncate(start);
-            Error::Failed {
-                codec,
-                reason: "encoder",
-            }
+            Error::Failed { codec, reason }
         })
     }
 }
 
-const XERIAL: [u8; 16] = [
-    0x82, b'S', b'N', b'A', b'P', b'P', b'Y', 0, 0, 0, 0, 1, 0, 0, 0, 1,
-];
-
-fn snappy(input: &[u8], out: &mut Vec<u8>) -> std::io::Result<()> {
-    out.extend_from_slice(&XERIAL);
-    let mut encoder = snap::raw::Encoder::new();
-    for block in input.chunks(32 * 1024) {
-        let bytes = encoder.compress_vec(block)?;
-        let len = u32::try_from(bytes.len()).map_err(std::io::Error::other)?;
-        out.extend_from_slice(&len.to_be_bytes());
-        out.extend_from_slice(&bytes);
+impl fmt::Debug for Compressor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Compressor").finish_non_exhaustive()
     }
-    Ok(())
 }
 
 /// Decompresses within limits, and keeps the state of each codec it was used for.
-#[derive(Debug, Default)]
-pub struct Decompressor {}
+#[derive(Default)]
+pub struct Decompressor {
+    gzip: gzip::Decoder,
+    snappy: snappy::Decoder,
+    zstd: zstd::Decoder,
+}
 
 impl Decompressor {
     /// Without any state yet.
@@ -354,8 +346,11 @@ impl Decompressor {
 
     /// Appends what `input` holds to `out`.
     ///
+    /// Memory grows with what really comes out, and never beyond the limits: neither `out` nor the codec's own state follows
+    /// a size that the input only claims.
+    ///
     /// # Errors
-    /// [`Error::Corrupt`], or [`Error::TooLarge`] beyond `limits`; `out` is then as it was.
+    /// [`Error::Corrupt`], or [`Error::TooLarge`] beyond `limits`; `out` then holds what it held before.
     pub fn decompress(
         &mut self,
         codec: Codec,
@@ -364,65 +359,33 @@ impl Decompressor {
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {
         let start = out.len();
-        let bytes_max = limits.output_bytes_max(input.len());
-        let room = bytes_max as u64 + 1;
-        let read = match codec {
-            Codec::None => input.take(room).read_to_end(out),
-            Codec::Gzip => flate2::bufread::MultiGzDecoder::new(input)
-                .take(room)
-                .read_to_end(out),
-            Codec::Snappy => unsnappy(input, bytes_max, out),
-            Codec::Lz4 => lz4_flex::frame::FrameDecoder::new(input)
-                .take(room)
-                .read_to_end(out),
-            Codec::Zstd => zstd::stream::read::Decoder::new(input)
-                .and_then(|decoder| decoder.take(room).read_to_end(out)),
+        let mut sink = Sink::new(out, limits.output_bytes_max(input.len()));
+        let done = match codec {
+            Codec::None => sink.extend(input),
+            Codec::Gzip => self.gzip.decompress(input, &mut sink),
+            Codec::Snappy => self.snappy.decompress(input, &mut sink),
+            Codec::Lz4 => lz4::decompress(input, &mut sink),
+            Codec::Zstd => self.zstd.decompress(input, &mut sink),
         };
-        let result = match read {
-            Ok(bytes) if bytes <= bytes_max => Ok(()),
-            Ok(_) => Err(Error::TooLarge {
-                codec,
-                input_bytes: input.len(),
-                bytes_max,
-            }),
-            Err(_) => Err(Error::Corrupt {
-                codec,
-                reason: "decoder",
-            }),
-        };
-        if result.is_err() {
+        done.map_err(|fault| {
             out.truncate(start);
-        }
-        result
+            match fault {
+                Fault::Full => {
+                    let bytes_max = limits.output_bytes_max(input.len());
+                    Error::TooLarge {
+                        codec,
+                        input_bytes: input.len(),
+                        bytes_max,
+                    }
+                }
+                Fault::Corrupt(reason) => Error::Corrupt { codec, reason },
+            }
+        })
     }
 }
 
-fn unsnappy(input: &[u8], bytes_max: usize, out: &mut Vec<u8>) -> std::io::Result<usize> {
-    let mut decoder = snap::raw::Decoder::new();
-    let mut block = |bytes: &[u8], out: &mut Vec<u8>| -> std::io::Result<bool> {
-        let len = snap::raw::decompress_len(bytes)?;
-        if out.len() + len > bytes_max {
-            return Ok(false);
-        }
-        out.extend_from_slice(&decoder.decompress_vec(bytes)?);
-        Ok(true)
-    };
-    let start = out.len();
-    let Some(mut rest) = input.strip_prefix(&XERIAL) else {
-        return Ok(if block(input, out)? {
-            out.len() - start
-        } else {
-            bytes_max + 1
-        });
-    };
-    while let Some((len, after)) = rest.split_first_chunk::<4>() {
-        let (bytes, after) = after
-            .split_at_checked(u32::from_be_bytes(*len) as usize)
-            .ok_or(std::io::ErrorKind::UnexpectedEof)?;
-        if !block(bytes, out)? {
-            return Ok(bytes_max + 1);
-        }
-        rest = after;
+impl fmt::Debug for Decompressor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Decompressor").finish_non_exhaustive()
     }
-    Ok(out.len() - start)
 }
