@@ -12,9 +12,11 @@
 //! ```
 #![allow(unsafe_code)]
 
+mod bell;
 mod exchange;
 mod file;
 mod glommio;
+mod pool;
 mod reactor;
 mod shard;
 mod socket;
@@ -22,6 +24,7 @@ mod start;
 mod sys;
 mod task;
 mod time;
+mod watchdog;
 
 pub mod local;
 pub mod sim;

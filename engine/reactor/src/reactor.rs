@@ -9,6 +9,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::bell::Receiving;
 use crate::file::{Entry, File, OpenOptions};
 use crate::local::{Either, race};
 use crate::shard::ShardId;
@@ -41,6 +42,10 @@ macro_rules! ask {
 impl Reactor {
     pub(crate) fn new(world: World) -> Self {
         Self { world }
+    }
+
+    pub(crate) fn receiving(&self) -> Receiving {
+        ask!(self, world => world.receiving())
     }
 
     /// The shard this is.

@@ -1,22 +1,37 @@
 //! Starting the production world: a thread with an executor per shard, and the end of all of them. It does not know
 //! what the shards do.
 
+mod cores;
+mod permission;
+
+use std::any::Any;
 use std::future::Future;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread::{self, JoinHandle, Thread};
 use std::time::Duration;
 
+use ::glommio::LocalExecutorBuilder;
 use thiserror::Error;
 
-use crate::reactor::Reactor;
+use crate::bell::Bells;
+use crate::glommio::{Parts, Shard};
+use crate::pool::Pool;
+use crate::reactor::{Reactor, World};
 use crate::shard::ShardId;
+use crate::watchdog::{self, Pulses};
+use cores::Cores;
 
 /// How [`run`] starts.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Options {
     /// Threads with an executor each; at least one. Default: the cores this process may use.
     pub shards: u16,
-    /// Whether each shard keeps to a core of its own. Where there are fewer cores than shards they are not pinned.
-    /// Default: true.
+    /// Whether each shard keeps to a core of its own. Where there are fewer cores than shards, those of other worlds
+    /// in this process included, they are not pinned. Default: true.
     pub pin: bool,
     /// How long a pinned shard spins before it parks. It saves the wake-up of a neighbour, and burns what others on
     /// its core could use; 0 when shards are not pinned. Default: 30 us.
@@ -91,30 +106,175 @@ pub struct Panicked {
     pub message: String,
 }
 
-/// The shards at work.
+/// The shards at work. Dropped, they go on by themselves.
 #[derive(Debug)]
-pub struct Running {}
+pub struct Running {
+    shards: Vec<JoinHandle<()>>,
+    exits: Receiver<Exit>,
+    pulses: Arc<Pulses>,
+    watchdog: Thread,
+}
+
+#[derive(Debug)]
+struct Exit {
+    shard: ShardId,
+    panic: Option<String>,
+}
 
 impl Running {
     /// Waits until `main` has returned on every shard, or one has panicked. After a panic the others are left
     /// running: the process should end.
     pub fn join(self) -> Result<(), Panicked> {
+        let Self {
+            shards,
+            exits,
+            pulses,
+            watchdog,
+        } = self;
+        for _ in 0..shards.len() {
+            // Every shard's thread reports its exit before it ends, whatever happened.
+            let Ok(exit) = exits.recv() else { break };
+            if let Some(message) = exit.panic {
+                return Err(Panicked {
+                    shard: exit.shard,
+                    message,
+                });
+            }
+        }
+        for shard in shards {
+            let _ = shard.join();
+        }
+        drop(pulses);
+        watchdog.unpark();
         Ok(())
     }
 
     /// How often a shard was found without a heartbeat since the start.
     pub fn stalls(&self) -> u64 {
-        0
+        self.pulses.stalls()
+    }
+
+    /// Whether every shard has ended, one way or the other.
+    pub fn is_finished(&self) -> bool {
+        self.shards.iter().all(JoinHandle::is_finished)
     }
 }
 
 /// Starts a thread with an executor per shard and runs `main` on each of them. A shard ends when its `main` returns;
-/// tasks it has left behind are dropped then.
+/// tasks it has left behind are ended then.
 pub fn run<M, F>(options: Options, main: M) -> Result<Running, StartError>
 where
     M: Fn(Reactor) -> F + Send + Clone + 'static,
     F: Future<Output = ()> + 'static,
 {
-    let _ = (options, main);
-    Err(StartError::NoShards)
+    if options.shards == 0 {
+        return Err(StartError::NoShards);
+    }
+    permission::memlock(options.memlock_bytes)?;
+    permission::io_uring()?;
+    #[expect(clippy::disallowed_methods, reason = "the world's clock starts here")]
+    let started = std::time::Instant::now();
+    let bells = Arc::new(Bells::with_events(options.shards).map_err(StartError::System)?);
+    let pool = Arc::new(Pool::new(options.blocking_threads, &options.name));
+    let pulses = Arc::new(Pulses::new(started, options.shards));
+    let cores = Cores::take(&options);
+
+    let (exit, exits) = mpsc::channel();
+    let (ready, readies) = mpsc::channel();
+    let mut gates = Vec::new();
+    let mut shards = Vec::new();
+    for number in 0..options.shards {
+        let id = ShardId::new(number);
+        let (gate, opened) = mpsc::channel::<()>();
+        gates.push(gate);
+        let parts = Parts {
+            id,
+            shards: options.shards,
+            started,
+            bells: Arc::clone(&bells),
+            pool: Arc::clone(&pool),
+            pulses: Arc::clone(&pulses),
+            jobs_max: options.blocking_jobs_max,
+        };
+        let builder = cores.executor(number, options.spin_before_park);
+        let (ready, exit, main) = (ready.clone(), exit.clone(), main.clone());
+        let life = Arc::clone(&cores);
+        let thread = thread::Builder::new()
+            .name(format!("{}-{number}", options.name))
+            .spawn(move || {
+                let (bells, pulses) = (Arc::clone(&parts.bells), Arc::clone(&parts.pulses));
+                let outcome = catch_unwind(AssertUnwindSafe(|| {
+                    live(parts, builder, &ready, &opened, main);
+                }));
+                drop(ready);
+                drop(life);
+                pulses.end(id.index());
+                bells.stop(id);
+                let panic = outcome.err().map(|panic| message_of(&*panic));
+                let _ = exit.send(Exit { shard: id, panic });
+            });
+        shards.push(thread.map_err(StartError::System)?);
+    }
+    drop(ready);
+    for _ in 0..options.shards {
+        // On an error the gates are dropped unopened, and every shard that did start ends at once.
+        match readies.recv() {
+            Ok(result) => result?,
+            Err(_) => {
+                return Err(StartError::System(io::Error::other(
+                    "a shard died at birth",
+                )));
+            }
+        }
+    }
+    let watchdog = watchdog::watch(&pulses, options.stall_report_after, &options.name)
+        .map_err(StartError::System)?;
+    for gate in gates {
+        let _ = gate.send(());
+    }
+    Ok(Running {
+        shards,
+        exits,
+        pulses,
+        watchdog,
+    })
+}
+
+/// The life of a shard's thread.
+fn live<M, F>(
+    parts: Parts,
+    builder: LocalExecutorBuilder,
+    ready: &Sender<Result<(), StartError>>,
+    gate: &Receiver<()>,
+    main: M,
+) where
+    M: Fn(Reactor) -> F,
+    F: Future<Output = ()> + 'static,
+{
+    let executor = match builder.make() {
+        Ok(executor) => executor,
+        Err(error) => return drop(ready.send(Err(permission::refused(error.into())))),
+    };
+    executor.run(async {
+        let shard = match Shard::new(parts) {
+            Ok(shard) => shard,
+            Err(error) => return drop(ready.send(Err(StartError::System(error)))),
+        };
+        let _ = ready.send(Ok(()));
+        // The executor has nothing else to do yet: its thread may wait here.
+        if gate.recv().is_ok() {
+            let reactor = Reactor::new(World::Glommio(Rc::clone(&shard)));
+            shard.run(main(reactor)).await;
+        }
+    });
+}
+
+fn message_of(panic: &(dyn Any + Send)) -> String {
+    if let Some(message) = panic.downcast_ref::<&str>() {
+        (*message).to_owned()
+    } else if let Some(message) = panic.downcast_ref::<String>() {
+        message.clone()
+    } else {
+        "a panic without a message".to_owned()
+    }
 }

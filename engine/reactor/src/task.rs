@@ -36,12 +36,13 @@ pub struct Task<T: 'static> {
 
 #[derive(Debug)]
 enum Inner<T: 'static> {
-    Glommio(::glommio::Task<T>),
+    /// `None` when the shard ended before the task did.
+    Glommio(::glommio::Task<Option<T>>),
     Sim(sim::task::Handle<T>),
 }
 
 impl<T: 'static> Task<T> {
-    pub(crate) fn glommio(task: ::glommio::Task<T>) -> Self {
+    pub(crate) fn glommio(task: ::glommio::Task<Option<T>>) -> Self {
         Self {
             inner: Inner::Glommio(task),
         }
@@ -67,7 +68,11 @@ impl<T: 'static> Future for Task<T> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
         match &mut self.inner {
-            Inner::Glommio(task) => Pin::new(task).poll(context),
+            Inner::Glommio(task) => match Pin::new(task).poll(context) {
+                Poll::Ready(Some(output)) => Poll::Ready(output),
+                // The shard ends, and the one who waits here ends with it.
+                Poll::Ready(None) | Poll::Pending => pending("a task"),
+            },
             Inner::Sim(handle) => Pin::new(handle).poll(context),
         }
     }

@@ -54,6 +54,15 @@ impl WaitList {
         }
     }
 
+    /// Whether the first in line has not been woken yet.
+    pub(crate) fn has_sleepers(&self) -> bool {
+        let places = self.places.borrow();
+        places
+            .waiting
+            .first_key_value()
+            .is_some_and(|(_, waker)| waker.is_some())
+    }
+
     /// Wakes the first in line; it keeps its place until it leaves.
     pub(crate) fn wake_first(&self) {
         let waker = {

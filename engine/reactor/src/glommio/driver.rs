@@ -1,0 +1,275 @@
+//! One edge-triggered epoll set per shard, and the task that waits for it and for the shard's bell. It marks what is
+//! ready and wakes who waits; it reads and writes nothing.
+//!
+//! glommio's own streams arm a poll per request; here one poll of the epoll descriptor serves all connections.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::io;
+use std::mem::ManuallyDrop;
+use std::os::fd::{AsFd, FromRawFd, RawFd};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Waker};
+
+use ::glommio::net::TcpStream;
+use futures_io::AsyncRead;
+
+use crate::bell::Receiving;
+use crate::sys::{Epoll, Event};
+
+/// Looks into the epoll set before the driver waits again. Bounded, because completions of files and timers are
+/// only seen when the run queue drains.
+const ROUNDS_MAX: usize = 8;
+
+/// Events taken in one look.
+const EVENTS_PER_ROUND: usize = 256;
+
+/// The key of the shard's own bell.
+const BELL: u64 = u64::MAX;
+
+/// The epoll set and what is registered in it.
+#[derive(Debug)]
+pub(super) struct Driver {
+    epoll: Epoll,
+    receiving: Receiving,
+    slots: RefCell<Slots>,
+    /// Tasks that gave their turn away until the driver has come round.
+    yielded: RefCell<Vec<Waker>>,
+}
+
+#[derive(Debug, Default)]
+struct Slots {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    /// Tells a registration from those that had its place before it.
+    generation: u32,
+    readiness: Option<Rc<Readiness>>,
+}
+
+/// Whether a descriptor may be read and written without waiting, as far as is known.
+#[derive(Debug)]
+pub(super) struct Readiness {
+    pub(super) read: Side,
+    pub(super) write: Side,
+}
+
+/// One direction.
+#[derive(Debug)]
+pub(super) struct Side {
+    ready: Cell<bool>,
+    /// The peer has ended this direction, or the connection failed: no further edge need come.
+    ended: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+    /// Successes since the last wait: see [`Side::had_its_turn`].
+    turns: Cell<u32>,
+}
+
+/// Successes in a row before a task lets the others have a turn.
+const TURNS_MAX: u32 = 16;
+
+impl Side {
+    fn new() -> Self {
+        Self {
+            ready: Cell::new(true),
+            ended: Cell::new(false),
+            waker: RefCell::default(),
+            turns: Cell::new(0),
+        }
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        self.ready.get()
+    }
+
+    /// The system said that it would have to wait.
+    pub(super) fn exhausted(&self) {
+        self.ready.set(false);
+    }
+
+    /// Everything there was has been taken, as a short count shows: the next attempt would have to wait. Not so after
+    /// the end of the stream, which is told once and read again and again.
+    pub(super) fn drained(&self) {
+        if !self.ended.get() {
+            self.ready.set(false);
+        }
+    }
+
+    /// Wakes the task of `context` at the next edge.
+    pub(super) fn wait(&self, context: &Context<'_>) {
+        self.turns.set(0);
+        let mut waker = self.waker.borrow_mut();
+        match &*waker {
+            Some(waker) if waker.will_wake(context.waker()) => {}
+            Some(_) | None => *waker = Some(context.waker().clone()),
+        }
+    }
+
+    /// Counts a success; true when it is time to yield.
+    pub(super) fn had_its_turn(&self) -> bool {
+        let turns = self.turns.get() + 1;
+        self.turns.set(if turns == TURNS_MAX { 0 } else { turns });
+        turns == TURNS_MAX
+    }
+
+    fn edge(&self, ended: bool) {
+        self.ready.set(true);
+        if ended {
+            self.ended.set(true);
+        }
+        let waker = self.waker.borrow_mut().take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+/// A descriptor's place in the epoll set.
+#[derive(Debug)]
+pub(super) struct Registration {
+    key: u64,
+    readiness: Rc<Readiness>,
+}
+
+impl Registration {
+    pub(super) fn readiness(&self) -> &Readiness {
+        &self.readiness
+    }
+}
+
+impl Driver {
+    pub(super) fn new(receiving: Receiving) -> io::Result<Self> {
+        let epoll = Epoll::new()?;
+        if let Some(event) = receiving.bells.event(receiving.me) {
+            epoll.add(event, BELL)?;
+        }
+        Ok(Self {
+            epoll,
+            receiving,
+            slots: RefCell::default(),
+            yielded: RefCell::default(),
+        })
+    }
+
+    pub(super) fn receiving(&self) -> &Receiving {
+        &self.receiving
+    }
+
+    /// Registers a descriptor; [`Self::deregister`] it before it is closed.
+    pub(super) fn register(&self, descriptor: &impl AsFd) -> io::Result<Registration> {
+        let readiness = Rc::new(Readiness {
+            read: Side::new(),
+            write: Side::new(),
+        });
+        let mut slots = self.slots.borrow_mut();
+        let index = match slots.free.pop() {
+            Some(index) => index,
+            None => {
+                let index = u32::try_from(slots.slots.len()).map_err(io::Error::other)?;
+                slots.slots.push(Slot::default());
+                index
+            }
+        };
+        let slot = &mut slots.slots[index as usize];
+        let key = (u64::from(slot.generation) << 32) | u64::from(index);
+        if let Err(error) = self.epoll.add(descriptor.as_fd(), key) {
+            slots.free.push(index);
+            return Err(error);
+        }
+        slot.readiness = Some(Rc::clone(&readiness));
+        Ok(Registration { key, readiness })
+    }
+
+    /// Gives a place back; events of it that were already taken are not delivered to its next owner.
+    pub(super) fn deregister(&self, registration: &Registration, descriptor: &impl AsFd) {
+        // Closing removes it too, but not where a copy of the descriptor lives on.
+        let _ = self.epoll.remove(descriptor.as_fd());
+        let index = (registration.key & u64::from(u32::MAX)) as u32;
+        let mut slots = self.slots.borrow_mut();
+        let slot = &mut slots.slots[index as usize];
+        let left = slot.readiness.take();
+        // The all-ones generation would collide with the bell's key.
+        slot.generation = (slot.generation + 1) % (u32::MAX - 1);
+        slots.free.push(index);
+        drop(slots);
+        drop(left);
+    }
+
+    /// Wakes the task behind `waker` when the driver has come round once: the run queue has drained by then, and
+    /// completed IO and timers have been seen.
+    pub(super) fn wake_after_a_round(&self, waker: Waker) {
+        self.yielded.borrow_mut().push(waker);
+        self.receiving.bells.ring(self.receiving.me);
+    }
+
+    /// Serves the epoll set and the bell, until dropped.
+    pub(super) async fn run(self: Rc<Self>) {
+        let mut events = vec![Event::NONE; EVENTS_PER_ROUND];
+        let Receiving { me, bells, ports } = &self.receiving;
+        loop {
+            bells.lie_down(*me);
+            if ports.have_arrivals() || !self.yielded.borrow().is_empty() {
+                // Still through the wait, so that the run queue drains in between.
+                bells.ring(*me);
+            }
+            readable(self.epoll.as_raw_fd()).await;
+            for _ in 0..ROUNDS_MAX {
+                bells.get_up(*me);
+                let count = match self.epoll.poll(&mut events) {
+                    Ok(count) => count,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
+                    Err(error) => panic!("an epoll set of our own cannot fail: {error}"),
+                };
+                for event in &events[..count] {
+                    self.deliver(event);
+                }
+                let arrived = ports.have_arrivals();
+                ports.drain();
+                let yielded = std::mem::take(&mut *self.yielded.borrow_mut());
+                for waker in yielded {
+                    waker.wake();
+                }
+                if count == 0 && !arrived {
+                    break;
+                }
+                ::glommio::executor().yield_now().await;
+            }
+        }
+    }
+
+    fn deliver(&self, event: &Event) {
+        if event.key() == BELL {
+            return;
+        }
+        let (index, generation) = (
+            (event.key() & u64::from(u32::MAX)) as usize,
+            event.key() >> 32,
+        );
+        let readiness = match self.slots.borrow().slots.get(index) {
+            Some(slot) if u64::from(slot.generation) == generation => slot.readiness.clone(),
+            Some(_) | None => None,
+        };
+        if let Some(readiness) = readiness {
+            if event.is_readable() {
+                readiness.read.edge(event.is_end());
+            }
+            if event.is_writable() {
+                readiness.write.edge(event.is_end());
+            }
+        }
+    }
+}
+
+/// Waits until an epoll descriptor is readable, through glommio's public door alone: a stream made from a raw
+/// descriptor arms a poll, and a read of it stays pending until that fires. The read itself then fails, because an
+/// epoll set is no socket. A stream serves once: the next read would fail without waiting.
+async fn readable(epoll: RawFd) {
+    // SAFETY: the descriptor is open, and the stream does not own it: it is never dropped, whether the wait ends or
+    // is cut off (a cut-off one leaves a few hundred bytes behind, once per shard).
+    let mut stream = ManuallyDrop::new(unsafe { TcpStream::from_raw_fd(epoll) });
+    let _ = poll_fn(|context| Pin::new(&mut *stream).poll_read(context, &mut [0])).await;
+}

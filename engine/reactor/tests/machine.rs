@@ -1,0 +1,367 @@
+//! The production world, end to end: what every test here starts are real executors, sockets and files.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use highwater_reactor::{
+    Exchange, Full, Gone, OpenOptions, Options, Reactor, ShardId, Socket, StartError, run,
+};
+
+const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+fn options(shards: u16) -> Options {
+    Options {
+        shards,
+        pin: false,
+        ..Options::default()
+    }
+}
+
+/// Runs `main` on one shard and gives what it gave.
+fn on_a_shard<T, F>(main: impl Fn(Reactor) -> F + Send + Clone + 'static) -> T
+where
+    T: Send + 'static,
+    F: Future<Output = T> + 'static,
+{
+    let (sender, receiver) = mpsc::channel();
+    let running = run(options(1), move |reactor| {
+        let (sender, output) = (sender.clone(), main(reactor));
+        async move { sender.send(output.await).unwrap() }
+    })
+    .unwrap();
+    running.join().unwrap();
+    receiver.recv().unwrap()
+}
+
+async fn echo(socket: Socket) -> std::io::Result<u64> {
+    let (mut bytes, mut total) = (BytesMut::new(), 0);
+    while socket.recv(&mut bytes, 64 << 10).await? > 0 {
+        total += bytes.len() as u64;
+        socket.send_all(&[&bytes.split()]).await?;
+    }
+    Ok(total)
+}
+
+#[test]
+fn what_is_sent_comes_back() {
+    let (address, addresses) = mpsc::channel();
+    let running = run(options(1), move |reactor| {
+        let address = address.clone();
+        async move {
+            let listener = reactor.listen(ANY_PORT).unwrap();
+            address.send(listener.local_addr()).unwrap();
+            let (socket, _) = listener.accept().await.unwrap();
+            let total = echo(reactor.adopt(socket).unwrap()).await.unwrap();
+            assert_eq!(total, 3 << 20);
+        }
+    })
+    .unwrap();
+    let mut client = TcpStream::connect(addresses.recv().unwrap()).unwrap();
+    let sent: Vec<u8> = (0..3 << 20).map(|i: u32| (i % 251) as u8).collect();
+    let mut reader = client.try_clone().unwrap();
+    let reading = std::thread::spawn(move || {
+        let mut received = Vec::new();
+        reader.read_to_end(&mut received).unwrap();
+        received
+    });
+    client.write_all(&sent).unwrap();
+    client.shutdown(std::net::Shutdown::Write).unwrap();
+    assert!(reading.join().unwrap() == sent, "the bytes differ");
+    running.join().unwrap();
+}
+
+#[test]
+fn a_connection_can_be_served_by_another_shard_than_the_one_that_accepted_it() {
+    let exchange = Exchange::new(2, 4);
+    let running = run(options(2), move |reactor| {
+        let exchange = exchange.clone();
+        async move {
+            let post = exchange.bind(&reactor);
+            if reactor.shard() == ShardId::ZERO {
+                let listener = reactor.listen(ANY_PORT).unwrap();
+                let client = reactor.connect(listener.local_addr()).await.unwrap();
+                let (socket, _) = listener.accept().await.unwrap();
+                let serving = post.call(ShardId::new(1), socket);
+                client.send_all(&[b"over ", b"there"]).await.unwrap();
+                let mut answer = BytesMut::new();
+                while answer.len() < 10 {
+                    assert!(client.recv(&mut answer, 100).await.unwrap() > 0);
+                }
+                assert_eq!(&answer[..], b"over there");
+                client.shutdown();
+                assert_eq!(serving.await, Ok(10));
+            } else {
+                let call = post.next().await.unwrap();
+                let total = echo(reactor.adopt(call.request).unwrap()).await.unwrap();
+                call.reply.send(total);
+            }
+        }
+    })
+    .unwrap();
+    running.join().unwrap();
+}
+
+#[test]
+fn calls_arrive_in_order_through_a_queue_that_is_too_small() {
+    let exchange = Exchange::<u32, u32>::new(2, 2);
+    let running = run(options(2), move |reactor| {
+        let exchange = exchange.clone();
+        async move {
+            let post = exchange.bind(&reactor);
+            let other = ShardId::new(1 - reactor.shard().get());
+            let server = {
+                let post = post.clone();
+                reactor.spawn(async move {
+                    for expected in 0..1000 {
+                        let call = post.next().await.unwrap();
+                        assert_eq!(call.request, expected);
+                        call.reply.send(expected + 1);
+                    }
+                })
+            };
+            let calls: Vec<_> = (0..1000).map(|n| post.call(other, n)).collect();
+            for (n, call) in calls.into_iter().enumerate() {
+                assert_eq!(call.await, Ok(n as u32 + 1));
+            }
+            server.await;
+        }
+    })
+    .unwrap();
+    running.join().unwrap();
+}
+
+#[test]
+fn a_call_to_a_shard_that_stopped_is_answered_with_gone() {
+    let exchange = Exchange::<(), ()>::new(2, 2);
+    let running = run(options(2), move |reactor| {
+        let exchange = exchange.clone();
+        async move {
+            let post = exchange.bind(&reactor);
+            if reactor.shard() == ShardId::ZERO {
+                for _ in 0..5 {
+                    assert_eq!(post.call(ShardId::new(1), ()).await, Err(Gone));
+                }
+            } else {
+                drop(post.next().await.unwrap().reply);
+            }
+        }
+    })
+    .unwrap();
+    running.join().unwrap();
+}
+
+#[test]
+fn a_thread_that_is_no_shard_can_post_to_one() {
+    let exchange = Exchange::<u32, ()>::new(1, 2);
+    let outside = exchange.outside();
+    outside.post(ShardId::ZERO, 1).unwrap();
+    let running = run(options(1), move |reactor| {
+        let exchange = exchange.clone();
+        async move {
+            let post = exchange.bind(&reactor);
+            let mut sum = 0;
+            while sum < 6 {
+                let call = post.next().await.unwrap();
+                assert_eq!(call.from, None);
+                sum += call.request;
+            }
+        }
+    })
+    .unwrap();
+    for n in [2, 3] {
+        let mut message = n;
+        while let Err(Full::Full(back)) = outside.post(ShardId::ZERO, message) {
+            message = back;
+            std::thread::yield_now();
+        }
+    }
+    running.join().unwrap();
+    assert_eq!(outside.post(ShardId::ZERO, 4), Err(Full::Gone(4)));
+}
+
+#[test]
+fn files_are_written_read_listed_renamed_and_synced() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().to_owned();
+    on_a_shard(move |reactor| {
+        let path = path.clone();
+        async move {
+            let first = path.join("first");
+            let file = reactor.open(&first, OpenOptions::CREATE_NEW).unwrap();
+            file.allocate(1 << 20).unwrap();
+            file.append_at(0, &[b"abc", b"", b"def"]).unwrap();
+            file.append_at(6, &[&[7; 100_000]]).unwrap();
+            assert_eq!(file.len().unwrap(), 100_006);
+            file.start_writeback(0, 100_006).unwrap();
+            reactor.sync_data(&file).await.unwrap();
+            let mut bytes = BytesMut::from(&b"x"[..]);
+            assert_eq!(file.read_at_append(2, 5, &mut bytes).unwrap(), 5);
+            assert_eq!(&bytes[..], b"xcdef\x07");
+            assert_eq!(file.read_at_append(100_000, 50, &mut bytes).unwrap(), 6);
+            file.set_len(6).unwrap();
+            let second = path.join("second");
+            reactor.rename(&first, &second).unwrap();
+            reactor.sync_dir(&path).await.unwrap();
+            reactor
+                .write_atomic(&path.join("third"), b"whole")
+                .await
+                .unwrap();
+            reactor.create_dir(&path.join("folder")).unwrap();
+            let names: Vec<_> = reactor
+                .list(&path)
+                .unwrap()
+                .into_iter()
+                .map(|entry| (entry.name.into_string().unwrap(), entry.is_dir, entry.len))
+                .collect();
+            let expected = [
+                ("folder", true, 0),
+                ("second", false, 6),
+                ("third", false, 5),
+            ];
+            assert_eq!(
+                names,
+                expected.map(|(name, is_dir, len)| (name.to_owned(), is_dir, len))
+            );
+            assert_eq!(reactor.read_all(&second, 6).unwrap(), b"abcdef");
+            assert!(reactor.read_all(&second, 5).is_err());
+            reactor.prefetch(&file, 0, 6).await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_file_is_sent_as_it_lies() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("file");
+    on_a_shard(move |reactor| {
+        let path = path.clone();
+        async move {
+            let content: Vec<u8> = (0..5_000_000_u32).map(|i| (i % 249) as u8).collect();
+            let file = reactor.open(&path, OpenOptions::CREATE).unwrap();
+            file.append_at(0, &[&content]).unwrap();
+            let listener = reactor.listen(ANY_PORT).unwrap();
+            let client = reactor.connect(listener.local_addr()).await.unwrap();
+            let (socket, _) = listener.accept().await.unwrap();
+            let socket = reactor.adopt(socket).unwrap();
+            let sending = reactor.spawn(async move {
+                socket.send_all(&[b"head"]).await.unwrap();
+                socket.send_file(&file, 1000, 4_000_000).await.unwrap();
+                socket
+                    .send_file(&file, 4_999_999, 2)
+                    .await
+                    .unwrap_err()
+                    .kind()
+            });
+            let mut received = BytesMut::new();
+            while client.recv(&mut received, 256 << 10).await.unwrap() > 0 {}
+            assert_eq!(sending.await, std::io::ErrorKind::UnexpectedEof);
+            assert_eq!(&received[..4], b"head");
+            assert!(
+                received[4..4_000_004] == content[1000..4_001_000],
+                "the bytes differ"
+            );
+            assert_eq!(&received[4_000_004..], &content[4_999_999..]);
+        }
+    });
+}
+
+#[test]
+fn a_taken_port_is_an_error() {
+    let taken = TcpListener::bind(ANY_PORT).unwrap();
+    let address = taken.local_addr().unwrap();
+    let kinds = on_a_shard(move |reactor| async move {
+        let ours = reactor.listen(ANY_PORT).unwrap();
+        let twice = reactor.listen(ours.local_addr()).unwrap_err().kind();
+        (reactor.listen(address).unwrap_err().kind(), twice)
+    });
+    assert_eq!(
+        kinds,
+        (std::io::ErrorKind::AddrInUse, std::io::ErrorKind::AddrInUse)
+    );
+}
+
+#[test]
+fn a_refused_connection_is_an_error() {
+    let kind = on_a_shard(|reactor| async move {
+        let listener = reactor.listen(ANY_PORT).unwrap();
+        let address = listener.local_addr();
+        drop(listener);
+        reactor.connect(address).await.unwrap_err().kind()
+    });
+    assert_eq!(kind, std::io::ErrorKind::ConnectionRefused);
+}
+
+#[test]
+fn blocking_work_comes_back_and_so_does_its_panic() {
+    on_a_shard(|reactor| async move {
+        let works: Vec<_> = (0..600_u32)
+            .map(|n| reactor.unblock(move || n * 2))
+            .collect();
+        let sum: u32 = highwater_reactor::local::join_all(works)
+            .await
+            .into_iter()
+            .sum();
+        assert_eq!(sum, 599 * 600);
+    });
+    let running = run(options(1), |reactor| async move {
+        reactor.unblock(|| panic!("no such luck")).await
+    })
+    .unwrap();
+    let panicked = running.join().unwrap_err();
+    assert_eq!(panicked.to_string(), "shard 0 panicked: no such luck");
+}
+
+#[test]
+fn a_panic_of_one_shard_is_reported_while_the_others_run() {
+    let running = run(options(2), |reactor| async move {
+        if reactor.shard() == ShardId::new(1) {
+            panic!("one of us");
+        }
+        reactor.sleep(Duration::MAX).await;
+    })
+    .unwrap();
+    let panicked = running.join().unwrap_err();
+    assert_eq!(
+        (panicked.shard, panicked.message.as_str()),
+        (ShardId::new(1), "one of us")
+    );
+}
+
+#[test]
+fn sleepers_wake_in_the_order_of_their_deadlines() {
+    let order = on_a_shard(|reactor| async move {
+        let order = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
+        let tasks: Vec<_> = [30, 10, 20, 0]
+            .into_iter()
+            .map(|ms| {
+                let (reactor, order) = (reactor.clone(), order.clone());
+                reactor.clone().spawn(async move {
+                    reactor.sleep(Duration::from_millis(ms)).await;
+                    order.borrow_mut().push(ms);
+                })
+            })
+            .collect();
+        highwater_reactor::local::join_all(tasks).await;
+        assert_eq!(
+            reactor
+                .timeout(Duration::from_millis(1), std::future::pending::<()>())
+                .await,
+            None
+        );
+        assert_eq!(
+            reactor.timeout(Duration::from_secs(100), async { 5 }).await,
+            Some(5)
+        );
+        order.take()
+    });
+    assert_eq!(order, [0, 10, 20, 30]);
+}
+
+#[test]
+fn no_shards_is_a_refusal() {
+    let refusal = run(options(0), |_| async {}).unwrap_err();
+    assert!(matches!(refusal, StartError::NoShards));
+}
