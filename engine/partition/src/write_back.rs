@@ -1,0 +1,147 @@
+//! Keeps the window of unsynced bytes small without making anybody wait: hands fresh bytes to the device every 50 ms or
+//! 4 MiB, and asks for a sync where bytes have grown old. One per shard.
+//!
+//! It decides when, never what: it knows partitions only as things that can be told to start their write-back. With nothing
+//! unsynced it has no timer.
+
+use std::cell::RefCell;
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+
+use highwater_reactor::{Instant, Reactor};
+
+use crate::partition::Inner;
+
+/// How often fresh bytes are handed to the device.
+const INTERVAL: Duration = Duration::from_millis(50);
+
+/// How many fresh bytes are handed over without waiting for the interval.
+const FRESH_BYTES_MAX: u64 = 4 << 20;
+
+/// How old unsynced bytes become before a sync is asked for, where `flush.ms` does not say less. Write-back alone makes
+/// nothing durable: without the journal's commit a power cut takes the file's new length with it.
+const AGE_MAX: Duration = Duration::from_secs(5);
+
+/// A shard's write-back.
+#[derive(Clone)]
+pub(crate) struct WriteBack {
+    shared: Rc<Shared>,
+}
+
+struct Shared {
+    reactor: Reactor,
+    pending: RefCell<Pending>,
+}
+
+#[derive(Default)]
+struct Pending {
+    /// Partitions with unsynced bytes, in the order in which they got them.
+    dirty: Vec<Weak<Inner>>,
+    fresh_bytes: u64,
+    ticking: bool,
+}
+
+impl WriteBack {
+    pub(crate) fn new(reactor: Reactor) -> WriteBack {
+        WriteBack {
+            shared: Rc::new(Shared {
+                reactor,
+                pending: RefCell::default(),
+            }),
+        }
+    }
+
+    /// A partition was clean and is not any more.
+    pub(crate) fn dirtied(&self, partition: &Rc<Inner>) {
+        let mut pending = self.shared.pending.borrow_mut();
+        pending.dirty.push(Rc::downgrade(partition));
+        if !pending.ticking {
+            pending.ticking = true;
+            self.shared.reactor.spawn(tick(self.clone())).detach();
+        }
+    }
+
+    /// That many bytes were written by a partition that does not sync them itself.
+    pub(crate) fn wrote(&self, bytes: u64) {
+        let mut pending = self.shared.pending.borrow_mut();
+        pending.fresh_bytes += bytes;
+        if pending.fresh_bytes < FRESH_BYTES_MAX {
+            return;
+        }
+        drop(pending);
+        self.hand_over();
+    }
+
+    /// Bytes that no sync has covered, over all partitions.
+    pub(crate) fn unsynced_bytes(&self) -> u64 {
+        self.dirty()
+            .iter()
+            .map(|partition| partition.unsynced_bytes())
+            .sum()
+    }
+
+    /// Age of the oldest of them.
+    pub(crate) fn oldest_unsynced_ms(&self) -> u64 {
+        let now = self.shared.reactor.now();
+        let age = self
+            .dirty()
+            .iter()
+            .map(|partition| partition.unsynced_age(now))
+            .max();
+        u64::try_from(age.unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn dirty(&self) -> Vec<Rc<Inner>> {
+        self.shared
+            .pending
+            .borrow()
+            .dirty
+            .iter()
+            .filter_map(Weak::upgrade)
+            .collect()
+    }
+
+    /// Starts write-back of everything fresh.
+    fn hand_over(&self) {
+        self.shared.pending.borrow_mut().fresh_bytes = 0;
+        for partition in self.dirty() {
+            partition.start_write_back();
+        }
+    }
+
+    /// Forgets the clean, and asks the oldest one that is due for a sync: one at a time, so that a thousand partitions
+    /// do not all sync at once. Returns whether anything is left.
+    fn sync_due(&self, now: Instant) -> bool {
+        let mut dirty = self.dirty();
+        dirty.retain(|partition| partition.stays_dirty());
+        self.shared.pending.borrow_mut().dirty = dirty.iter().map(Rc::downgrade).collect();
+        let due = dirty
+            .iter()
+            .map(|partition| (partition.unsynced_age(now), partition))
+            .filter(|(age, partition)| *age >= AGE_MAX.min(partition.flush_interval()))
+            .max_by_key(|(age, _)| *age);
+        if let Some((_, partition)) = due {
+            partition.request_sync();
+        }
+        // Those with a limit of their own do not wait for their turn.
+        for partition in &dirty {
+            if partition.unsynced_age(now) >= partition.flush_interval() {
+                partition.request_sync();
+            }
+        }
+        !dirty.is_empty()
+    }
+}
+
+async fn tick(write_back: WriteBack) {
+    loop {
+        write_back.shared.reactor.sleep(INTERVAL).await;
+        if write_back.shared.pending.borrow().fresh_bytes > 0 {
+            write_back.hand_over();
+        }
+        if !write_back.sync_due(write_back.shared.reactor.now()) {
+            break;
+        }
+    }
+    write_back.shared.pending.borrow_mut().ticking = false;
+}
