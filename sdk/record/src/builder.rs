@@ -2,6 +2,7 @@
 //! time.
 
 use crate::compression::{Codec, Compression, Compressor, Error};
+use crate::control::ControlRecord;
 use crate::crc::crc32c;
 use crate::header::{
     Attributes, CRC_START, Fields, HEADER_BYTES, Header, LENGTH_PREFIX_BYTES, NO_PRODUCER_EPOCH,
@@ -149,6 +150,24 @@ impl BatchBuilder {
             self.max_timestamp = self.max_timestamp.max(timestamp_ms);
         }
         Ok(self.buffer.len() - before)
+    }
+
+    /// Appends a control record, and makes the batch a control batch. Returns the bytes it took.
+    ///
+    /// # Errors
+    /// As [`BatchBuilder::append`].
+    pub fn append_control(
+        &mut self,
+        timestamp_ms: i64,
+        record: &ControlRecord,
+    ) -> Result<usize, TooLarge> {
+        self.set_control(true);
+        self.append(
+            timestamp_ms,
+            Some(&record.kind().key()),
+            Some(&record.value()),
+            &[],
+        )
     }
 
     /// Bytes of the whole batch, uncompressed, as it stands.
