@@ -1,0 +1,204 @@
+//! Decoding allocates nothing, whatever the bytes say: far below the promised bound of four times the bytes received
+//! plus 64 KiB. Shown by an allocator that counts, over every API and version.
+#![allow(elided_lifetimes_in_paths, clippy::unwrap_used)]
+#![allow(unsafe_code)] // an allocator that counts is one
+
+mod support;
+
+use highwater_wire::DecodeError;
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use support::bytes::{Drawn, Entropy, Schemas};
+use support::catalog::{Entry, Failure, catalog};
+
+thread_local! {
+    static ALLOCATED: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Counts every byte ever asked for on this thread; what is given back is not subtracted.
+struct Counting;
+
+// SAFETY: every call goes to the system's allocator as it came; the counter is a plain cell that needs no memory.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout.size());
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.dealloc(place, layout) }
+    }
+
+    unsafe fn realloc(&self, place: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
+        count(bytes);
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.realloc(place, layout, bytes) }
+    }
+}
+
+fn count(bytes: usize) {
+    ALLOCATED.with(|allocated| allocated.set(allocated.get() + bytes));
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+/// Decodes and looks at everything; the outcome is not what matters.
+fn allocated(entry: &Entry, version: i16, bytes: &[u8]) -> usize {
+    let before = ALLOCATED.with(Cell::get);
+    let outcome = (entry.walk)(version, bytes);
+    let allocated = ALLOCATED.with(Cell::get) - before;
+    assert!(
+        !matches!(outcome, Err(Failure::Encode(_))),
+        "{} {version}: what was read can be written, not {outcome:?}: {bytes:02x?}",
+        entry.name
+    );
+    allocated
+}
+
+fn each_drawn(mut ask: impl FnMut(&Entry, i16, Drawn)) {
+    let schemas = Schemas::read();
+    for entry in catalog() {
+        for version in entry.first..=entry.last {
+            for seed in 0..3 {
+                let entropy: Vec<u8> = (0..400u32)
+                    .map(|at| (at * 37 + seed * 101).to_be_bytes()[3])
+                    .collect();
+                let drawn = schemas.draw(entry.name, version, &mut Entropy::new(&entropy));
+                ask(&entry, version, drawn);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_allocator_counts() {
+    let before = ALLOCATED.with(Cell::get);
+    drop(std::hint::black_box(Vec::<u8>::with_capacity(1000)));
+    assert_eq!(ALLOCATED.with(Cell::get) - before, 1000);
+}
+
+#[test]
+fn a_well_formed_message_is_decoded_without_allocating() {
+    each_drawn(|entry, version, drawn| {
+        assert_eq!(
+            allocated(entry, version, &drawn.bytes),
+            0,
+            "{} {version}",
+            entry.name
+        );
+        assert_eq!(
+            (entry.walk)(version, &drawn.bytes),
+            Ok(drawn.bytes.len()),
+            "{} {version}",
+            entry.name
+        );
+    });
+}
+
+#[test]
+fn a_message_cut_at_any_byte_is_refused_without_allocating() {
+    each_drawn(|entry, version, drawn| {
+        for cut in 0..drawn.bytes.len() {
+            let bytes = &drawn.bytes[..cut];
+            assert_eq!(
+                allocated(entry, version, bytes),
+                0,
+                "{} {version} cut at {cut}",
+                entry.name
+            );
+            assert!(
+                (entry.walk)(version, bytes).is_err(),
+                "{} {version} cut at {cut}",
+                entry.name
+            );
+        }
+    });
+}
+
+#[test]
+fn a_length_that_lies_costs_nothing() {
+    let wide: [i32; 6] = [i32::MAX, i32::MIN, -2, -1, 1 << 20, 0x7f00_0000];
+    let varints: [&[u8]; 6] = [
+        b"\xff\xff\xff\xff\x0f",
+        b"\xff\xff\xff\xff\x07",
+        b"\x80\x80\x80\x80\x08",
+        b"\xff\xff\xff\xff\xff\xff\xff\x01",
+        b"\x00",
+        b"\xff\x7f",
+    ];
+    each_drawn(|entry, version, drawn| {
+        for (at, bytes) in &drawn.lengths {
+            let lies: Vec<Vec<u8>> = match bytes {
+                0 => varints.iter().map(|varint| varint.to_vec()).collect(),
+                _ => wide
+                    .iter()
+                    .map(|length| length.to_be_bytes()[..*bytes].to_vec())
+                    .collect(),
+            };
+            for lie in lies {
+                let mut hostile = drawn.bytes.clone();
+                hostile.splice(at..&(at + (*bytes).max(1)), lie);
+                assert_eq!(
+                    allocated(entry, version, &hostile),
+                    0,
+                    "{} {version}: {hostile:02x?}",
+                    entry.name
+                );
+            }
+        }
+    });
+}
+
+#[test]
+fn noise_costs_nothing() {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    for entry in catalog() {
+        for version in entry.first..=entry.last {
+            for fill in [0x00, 0x01, 0x7f, 0x80, 0xff] {
+                assert_eq!(
+                    allocated(&entry, version, &[fill; 3000]),
+                    0,
+                    "{} {version}",
+                    entry.name
+                );
+            }
+            for _ in 0..40 {
+                let noise: Vec<u8> = (0..300)
+                    .map(|_| {
+                        state ^= state << 13;
+                        state ^= state >> 7;
+                        state ^= state << 17;
+                        // Small numbers lead deeper into a message than large ones.
+                        let [.., choice, byte] = state.to_be_bytes();
+                        if choice & 3 == 0 { byte } else { byte & 3 }
+                    })
+                    .collect();
+                assert_eq!(
+                    allocated(&entry, version, &noise),
+                    0,
+                    "{} {version}: {noise:02x?}",
+                    entry.name
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn four_bytes_that_made_a_process_abort_are_refused() {
+    let metadata = catalog()
+        .into_iter()
+        .find(|entry| entry.name == "MetadataRequest")
+        .unwrap();
+    assert_eq!(allocated(&metadata, 1, b"\x7f\xff\xff\xff"), 0);
+    assert_eq!(
+        (metadata.walk)(1, b"\x7f\xff\xff\xff"),
+        Err(Failure::Decode(DecodeError::ArrayTooLong {
+            count: 0x7fff_ffff,
+            left: 0
+        }))
+    );
+}
