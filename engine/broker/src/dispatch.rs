@@ -84,7 +84,17 @@ macro_rules! served {
     };
 }
 
-served! {}
+served! {
+    Metadata 0..=13 => metadata, MetadataRequest;
+    CreateTopics 2..=7 => create_topics, CreateTopicsRequest;
+    DeleteTopics 1..=6 => delete_topics, DeleteTopicsRequest;
+    DescribeConfigs 1..=4 => describe_configs, DescribeConfigsRequest;
+    AlterConfigs 0..=2 => alter_configs, AlterConfigsRequest;
+    CreatePartitions 0..=3 => create_partitions, CreatePartitionsRequest;
+    IncrementalAlterConfigs 0..=1 => incremental_alter_configs, IncrementalAlterConfigsRequest;
+    DescribeCluster 0..=2 => describe_cluster, DescribeClusterRequest;
+    DescribeTopicPartitions 0..=0 => describe_topic_partitions, DescribeTopicPartitionsRequest;
+}
 
 /// The versions of an API that are answered; `None` for an API that is not served.
 pub(crate) fn versions(api: ApiKey) -> Option<RangeInclusive<i16>> {

@@ -99,6 +99,8 @@ macro_rules! errands {
 errands! {
     /// A new metadata image to take in.
     Apply(crate::shard::Apply),
+    /// A change of the metadata, for the controller.
+    Control(crate::metadata::Control),
     /// A connection to serve from now on.
     Adopt(crate::serve::Adopt),
 }

@@ -3,7 +3,7 @@
 //! It holds things together and does little itself: partitions are `partitions`', connections `serve`'s, the metadata
 //! `metadata`'s. One value per shard, shared by its tasks as an `Rc`; no borrow of it lives across an await.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::rc::Rc;
@@ -14,6 +14,7 @@ use highwater_reactor::{Exchange, Post, Reactor, ShardId};
 
 use crate::errand::{self, Errand, Message, Reply};
 use crate::handlers::fetch_session::Sessions;
+use crate::metadata::Controller;
 use crate::metadata::image::Image;
 use crate::seats::Seats;
 use crate::serve::{self, Guest};
@@ -50,6 +51,7 @@ pub struct Shard {
     post: Post<Message, Reply>,
     shared: Shared,
     image: RefCell<Arc<Image>>,
+    controller: OnceCell<Rc<Controller>>,
     sessions: RefCell<Sessions>,
     guests: RefCell<BTreeMap<u64, Rc<Guest>>>,
     guests_welcomed: Cell<u64>,
@@ -78,6 +80,7 @@ impl Shard {
                 SESSION_PARTITIONS_MAX,
             )),
             image: RefCell::new(image),
+            controller: OnceCell::new(),
             guests: RefCell::default(),
             guests_welcomed: Cell::new(0),
             closing: Latch::new(),
@@ -100,6 +103,19 @@ impl Shard {
     /// The metadata as this shard knows them now.
     pub fn image(&self) -> Arc<Image> {
         Arc::clone(&self.image.borrow())
+    }
+
+    /// Gives the controller's shard its controller: changes of the metadata are made from now on.
+    pub fn set_controller(&self, controller: Rc<Controller>) {
+        assert!(
+            self.controller.set(controller).is_ok(),
+            "a broker has one controller"
+        );
+    }
+
+    /// The controller, on its shard.
+    pub(crate) fn controller(&self) -> Option<Rc<Controller>> {
+        self.controller.get().cloned()
     }
 
     /// Takes a new image in: opens, makes, reconfigures and removes the partitions this shard owns, and answers when the

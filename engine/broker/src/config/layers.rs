@@ -76,12 +76,13 @@ impl<'a> Layers<'a> {
     /// Every place that has a value for `entry`, the one in force first. Values that do not fit the setting's type are
     /// passed over: they were checked when they were set, so such a one comes from a foreign metadata log.
     pub fn all(&self, entry: &'static Entry) -> impl Iterator<Item = InForce> + use<'a> {
+        let is_topic = is_topic(entry);
         let own = [Synonym {
             name: entry.name,
             factor: 1,
         }];
         // A topic setting's own name means nothing to the broker's layers unless it is also listed as a synonym.
-        let names: Vec<Synonym> = match (self.topic.is_some() || is_topic(entry), entry.synonyms) {
+        let names: Vec<Synonym> = match (is_topic, entry.synonyms) {
             (true, synonyms) => synonyms.to_vec(),
             (false, []) => own.to_vec(),
             (false, synonyms) => synonyms
@@ -110,12 +111,29 @@ impl<'a> Layers<'a> {
                 Some((synonym, text.clone(), source))
             })
         });
+        // A topic's default is that of the broker setting behind it, and is called by its name, as Kafka does.
         let of_nobody = entry
-            .default
-            .map(|text| (own[0], text.to_owned(), Source::Default));
+            .synonyms
+            .iter()
+            .filter(|_| is_topic)
+            .find_map(|synonym| {
+                Some((
+                    *synonym,
+                    crate::config::brokers::find(synonym.name)?.default?,
+                ))
+            })
+            .or_else(|| {
+                let own = Synonym {
+                    factor: scale,
+                    ..own[0]
+                };
+                Some((own, entry.default?))
+            })
+            .map(|(synonym, text)| (synonym, text.to_owned(), Source::Default));
         of_topic
             .into_iter()
             .chain(of_broker)
+            .chain(of_nobody)
             .filter_map(move |(synonym, given, source)| {
                 let value = convert(&given, synonym.factor, scale)?;
                 entry.kind.check(&value).is_ok().then_some(InForce {
@@ -125,12 +143,6 @@ impl<'a> Layers<'a> {
                     source,
                 })
             })
-            .chain(of_nobody.map(|(own, text, source)| InForce {
-                name: own.name,
-                given: text.clone(),
-                value: text,
-                source,
-            }))
     }
 
     /// The value in force; `None` where nobody set one and the default is null.
@@ -229,7 +241,11 @@ mod tests {
                 ("log.retention.ms", "2".to_owned(), Source::DynamicBroker),
                 ("log.retention.ms", "3".to_owned(), Source::DynamicDefault),
                 ("log.retention.hours", "14400000".to_owned(), Source::Static),
-                ("retention.ms", "604800000".to_owned(), Source::Default),
+                (
+                    "log.retention.hours",
+                    "604800000".to_owned(),
+                    Source::Default
+                ),
             ]
         );
     }
@@ -268,6 +284,10 @@ mod tests {
             .get(brokers::find("log.retention.minutes").unwrap())
             .unwrap();
         assert_eq!(minutes.value, "9");
+        let hours = layers
+            .get(brokers::find("log.retention.hours").unwrap())
+            .unwrap();
+        assert_eq!(hours.value, "168");
     }
 
     #[test]

@@ -1,4 +1,14 @@
 //! One file per API: what it answers, to whom, and with which of Kafka's error codes.
 
+pub(crate) mod alter_configs;
 pub(crate) mod api_versions;
+mod authorized;
+pub(crate) mod create_partitions;
+pub(crate) mod create_topics;
+pub(crate) mod delete_topics;
+pub(crate) mod describe_cluster;
+pub(crate) mod describe_configs;
+pub(crate) mod describe_topic_partitions;
 pub(crate) mod fetch_session;
+pub(crate) mod incremental_alter_configs;
+pub(crate) mod metadata;

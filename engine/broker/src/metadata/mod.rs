@@ -2,6 +2,13 @@
 //! log. Nothing here serves a partition's data.
 
 pub mod change;
+mod codec;
+mod controller;
 pub mod image;
-pub mod record;
-pub mod topic_name;
+mod journal;
+mod record;
+pub(crate) mod topic_name;
+
+pub(crate) use controller::request;
+pub use controller::{Birth, CONTROLLER, Control, Controller};
+pub use journal::Error;

@@ -149,6 +149,11 @@ impl Refused {
         }
     }
 
+    /// What a client is told: its own words, or the code's.
+    pub fn text(&self) -> &str {
+        self.message.as_deref().unwrap_or(self.code.message())
+    }
+
     /// With words of its own.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Refused {
         Refused {
