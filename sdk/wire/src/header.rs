@@ -123,3 +123,117 @@ fn frame<H: Message, M: Message>(
     message.encode(version, &mut encoder)?;
     Ok(encoder.finish())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::{
+        ApiVersionsRequest, FetchResponse, MetadataRequest, MetadataResponse, fetch,
+    };
+    use crate::{Array, RecordBytes};
+
+    #[test]
+    fn a_request_is_read_back_with_the_header_that_its_version_calls_for() {
+        for version in [0, 8, 9, 13] {
+            let request = MetadataRequest {
+                topics: Some(Array::empty()),
+                ..MetadataRequest::default()
+            };
+            let frame = encode_request(42, Some("me"), version, &request).unwrap();
+            assert!(frame.splices.is_empty());
+            let (length, body) = frame.bytes.split_first_chunk().unwrap();
+            assert_eq!(
+                i32::from_be_bytes(*length),
+                i32::try_from(body.len()).unwrap()
+            );
+            let mut cursor = Cursor::new(body);
+            let (api, header) = RequestHeader::read(&mut cursor).unwrap();
+            assert_eq!(
+                (api, header.api_version, header.correlation_id),
+                (ApiKey::Metadata, version, 42)
+            );
+            assert_eq!(header.client_id, Some("me"));
+            assert_eq!(MetadataRequest::decode(version, &mut cursor), Ok(request));
+            assert_eq!(cursor.remaining(), 0);
+        }
+    }
+
+    #[test]
+    fn the_header_of_a_version_of_the_future_is_read() {
+        let frame = encode_request(1, None, 3, &ApiVersionsRequest::default()).unwrap();
+        let mut body = frame.bytes[4..].to_vec();
+        body[3] = 99;
+        let (api, header) = RequestHeader::read(&mut Cursor::new(&body)).unwrap();
+        assert_eq!(
+            (api, header.api_version, header.client_id),
+            (ApiKey::ApiVersions, 99, None)
+        );
+    }
+
+    #[test]
+    fn an_api_that_kafka_does_not_have_is_refused() {
+        for key in [-1i16, 4, 7, 1000] {
+            let mut body = key.to_be_bytes().to_vec();
+            body.extend([0; 20]);
+            assert_eq!(
+                RequestHeader::read(&mut Cursor::new(&body)),
+                Err(DecodeError::UnknownApi { api_key: key })
+            );
+        }
+    }
+
+    #[test]
+    fn a_response_is_read_back_with_its_correlation_id() {
+        for version in [0, 9] {
+            let response = MetadataResponse {
+                controller_id: -1,
+                ..MetadataResponse::default()
+            };
+            let frame = encode_response(-7, version, &response).unwrap();
+            let read = decode_response::<MetadataResponse<'_>>(version, &frame.bytes[4..]).unwrap();
+            assert_eq!(read, (-7, response));
+        }
+    }
+
+    #[test]
+    fn the_length_of_a_frame_counts_the_records_that_somebody_else_sends() {
+        let partition = |len| fetch::PartitionData {
+            records: Some(RecordBytes::Deferred { len }),
+            ..fetch::PartitionData::default()
+        };
+        let topic = fetch::FetchableTopicResponse {
+            topic: "t",
+            partitions: Array::from([partition(1000), partition(2000)]),
+            ..fetch::FetchableTopicResponse::default()
+        };
+        let response = FetchResponse {
+            responses: Array::from([topic]),
+            ..FetchResponse::default()
+        };
+        let frame = encode_response(1, 12, &response).unwrap();
+        let length = i32::from_be_bytes(*frame.bytes.first_chunk().unwrap());
+        assert_eq!(
+            usize::try_from(length).unwrap(),
+            frame.bytes.len() - 4 + 3000
+        );
+
+        // Filled in, it is a frame like any other.
+        let (mut whole, mut from) = (Vec::new(), 0);
+        for splice in &frame.splices {
+            whole.extend_from_slice(&frame.bytes[from..splice.at]);
+            whole.extend(std::iter::repeat_n(b'r', splice.len as usize));
+            from = splice.at;
+        }
+        whole.extend_from_slice(&frame.bytes[from..]);
+        let (_, read) = decode_response::<FetchResponse<'_>>(12, &whole[4..]).unwrap();
+        let lengths: Vec<usize> = read
+            .responses
+            .first()
+            .unwrap()
+            .partitions
+            .iter()
+            .map(|partition| partition.records.unwrap().len())
+            .collect();
+        assert_eq!(lengths, [1000, 2000]);
+    }
+}

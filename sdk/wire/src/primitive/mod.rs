@@ -9,6 +9,9 @@ mod scalar;
 mod tagged;
 mod text;
 
+#[cfg(test)]
+mod tests;
+
 pub use array::{Array, Iter};
 pub use cursor::Cursor;
 pub use encoder::{Encoded, Encoder, Length, Sink, Splice};
