@@ -24,6 +24,8 @@ mod reading;
 mod repack;
 pub mod snapshot;
 mod state;
+#[cfg(test)]
+mod testing;
 mod upkeep;
 mod waiters;
 mod write_back;

@@ -3,6 +3,7 @@
 //! The snapshot saves reading the log from its start, and is only believed where it holds: a broken or impossible one is
 //! removed, and an older one, or the log alone, takes its place.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use highwater_log::{Log, Opening, ReadError};
@@ -134,14 +135,20 @@ fn learn_producers(
         log.remove_snapshot(offset)?;
         recovered.snapshots_removed += 1;
     }
-    log.scan(from, |header: &Header| {
+    let mut tail = Tail::default();
+    let scanned_from = Offset::new((from.get() - TAIL_RECORDS).max(log.start_offset().get()));
+    log.scan(scanned_from, |header: &Header| {
         recovered.batches_scanned += 1;
         let Some(claim) = Claim::of(header) else {
             return;
         };
-        if header.attributes().is_control() {
+        if header.last_offset() < from {
+            tail.saw(&claim, header);
+        } else if header.attributes().is_control() {
+            tail.recall_to(&mut producers);
             producers.marked(&claim, header.max_timestamp(), now);
         } else {
+            tail.recall_to(&mut producers);
             producers.placed(&claim, Kept::of(header), now);
         }
     })
@@ -151,7 +158,37 @@ fn learn_producers(
             unreachable!("a snapshot is used only where it lies inside the log")
         }
     })?;
+    tail.recall_to(&mut producers);
     Ok(producers)
+}
+
+/// How many records before the snapshot are looked at again, for what it does not hold: it keeps one batch of a producer,
+/// and a client that was cut off by the stop may repeat any of its last five.
+const TAIL_RECORDS: i64 = 2048;
+
+/// The batches just before a snapshot, by producer, of the newest epoch each.
+#[derive(Default)]
+struct Tail(BTreeMap<i64, (i16, Vec<Kept>)>);
+
+impl Tail {
+    fn saw(&mut self, claim: &Claim, header: &Header) {
+        if header.attributes().is_control() {
+            return;
+        }
+        let (epoch, batches) = self.0.entry(claim.producer_id).or_default();
+        if *epoch != claim.epoch {
+            *epoch = claim.epoch;
+            batches.clear();
+        }
+        batches.push(Kept::of(header));
+    }
+
+    /// Gives the producers what was seen, once.
+    fn recall_to(&mut self, producers: &mut Producers) {
+        for (producer_id, (epoch, batches)) in std::mem::take(&mut self.0) {
+            producers.recall(producer_id, epoch, &batches);
+        }
+    }
 }
 
 async fn sync_all(host: &Host, log: &mut Log) -> Result<(), Error> {

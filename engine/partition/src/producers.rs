@@ -337,6 +337,19 @@ impl Producers {
         }
     }
 
+    /// Gives a restored producer back the batches before its last one, as the log has them, oldest first. Without effect
+    /// where the two do not speak of the same last batch.
+    pub fn recall(&mut self, producer_id: i64, epoch: i16, batches: &[Kept]) {
+        let newest = &batches[batches.len().saturating_sub(KEPT_BATCHES)..];
+        if let Some(producer) = self.known.get_mut(&producer_id)
+            && producer.epoch == epoch
+            && producer.batches.len() == 1
+            && producer.batches.last() == newest.last()
+        {
+            producer.batches = newest.into();
+        }
+    }
+
     /// Forgets everyone.
     pub fn clear(&mut self) {
         self.known.clear();

@@ -196,7 +196,7 @@ impl State {
         let log_append_time_ms =
             (self.config.timestamp_type == TimestampType::LogAppend).then_some(now_ms);
         if log_append_time_ms.is_none() {
-            self.check_timestamp(now_ms, 0, header.base_timestamp())?;
+            // A limit to the past is held against every record: see `Config::needs_records`.
             let last = u32::try_from(header.last_offset_delta()).unwrap_or(0);
             self.check_timestamp(now_ms, last, header.max_timestamp())?;
         }

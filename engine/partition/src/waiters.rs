@@ -103,3 +103,6 @@ impl Waiters {
         self.waiting.len()
     }
 }
+
+#[cfg(test)]
+mod tests;
