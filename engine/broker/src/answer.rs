@@ -3,7 +3,10 @@
 //! Every refusal and fault of the crates below becomes a code in this file and nowhere else, without a `_` arm: a new
 //! variant there does not compile until somebody has decided what clients are told.
 
-use highwater_reactor::File;
+use bytes::Bytes;
+use highwater_log::FileRange;
+use highwater_partition::{DeleteRefusal, FetchRefusal, Lost, Refusal};
+use highwater_record::Defect;
 use highwater_wire::{DecodeError, EncodeError, Encoded, ErrorCode};
 
 use crate::connection::Violation;
@@ -70,7 +73,7 @@ impl Cause {
 #[derive(Debug, Default)]
 pub(crate) struct Frame {
     /// Everything but the spliced bytes.
-    pub(crate) head: Vec<u8>,
+    pub(crate) head: Bytes,
     /// File ranges, and before which byte of `head` each belongs.
     pub(crate) splices: Vec<(usize, FileRange)>,
 }
@@ -78,16 +81,85 @@ pub(crate) struct Frame {
 impl From<Encoded> for Frame {
     fn from(encoded: Encoded) -> Frame {
         Frame {
-            head: encoded.bytes,
+            head: encoded.bytes.into(),
             splices: Vec::new(),
         }
     }
 }
 
-/// A range of a file.
-#[derive(Clone, Debug)]
-pub(crate) struct FileRange {
-    pub(crate) file: File,
-    pub(crate) position: u64,
-    pub(crate) len: u32,
+/// What a producer is told of bytes that are no batch.
+pub(crate) fn defect(defect: &Defect) -> ErrorCode {
+    match defect {
+        // Kafka: `LogValidator.validateBatch` and `DefaultRecordBatch.ensureValid`.
+        Defect::TooShort { .. } | Defect::Length { .. } | Defect::Crc { .. } => {
+            ErrorCode::CorruptMessage
+        }
+        Defect::Codec { .. } => ErrorCode::UnsupportedCompressionType,
+        // The enum is open to later additions; they too will be about what is in the batch.
+        Defect::Magic { .. }
+        | Defect::Count { .. }
+        | Defect::Offsets { .. }
+        | Defect::Record { .. }
+        | Defect::Trailing { .. }
+        | Defect::Control { .. }
+        | _ => ErrorCode::InvalidRecord,
+    }
+}
+
+/// What a producer is told when its batch is not taken.
+pub(crate) fn refusal(refusal: &Refusal) -> ErrorCode {
+    match refusal {
+        Refusal::TooLarge { .. } => ErrorCode::MessageTooLarge,
+        Refusal::ExceedsSegment { .. } => ErrorCode::RecordListTooLarge,
+        Refusal::Corrupt(_) | Refusal::Undecodable(_) => ErrorCode::CorruptMessage,
+        Refusal::Invalid(_) => ErrorCode::InvalidRecord,
+        Refusal::InvalidTimestamp { .. } | Refusal::TimestampType => ErrorCode::InvalidTimestamp,
+        Refusal::OutOfOrderSequence { .. } => ErrorCode::OutOfOrderSequenceNumber,
+        Refusal::InvalidProducerEpoch { .. } => ErrorCode::InvalidProducerEpoch,
+        Refusal::Transactional => ErrorCode::InvalidTxnState,
+        Refusal::Full | Refusal::Fenced => ErrorCode::KafkaStorageError,
+        Refusal::Closed => ErrorCode::NotLeaderOrFollower,
+    }
+}
+
+/// What a producer is told when its batch was taken and will not be promised.
+pub(crate) fn lost(lost: &Lost) -> ErrorCode {
+    match lost {
+        Lost::Fenced => ErrorCode::KafkaStorageError,
+        Lost::Closed => ErrorCode::NotLeaderOrFollower,
+    }
+}
+
+/// What a reader is told when nothing can be read for it.
+pub(crate) fn fetch_refusal(refusal: &FetchRefusal) -> ErrorCode {
+    match refusal {
+        FetchRefusal::OutOfRange { .. } => ErrorCode::OffsetOutOfRange,
+        FetchRefusal::FencedLeaderEpoch { .. } => ErrorCode::FencedLeaderEpoch,
+        FetchRefusal::UnknownLeaderEpoch { .. } => ErrorCode::UnknownLeaderEpoch,
+        FetchRefusal::Closed => ErrorCode::NotLeaderOrFollower,
+        FetchRefusal::Log(error) => log(error),
+    }
+}
+
+/// What is told when records cannot be deleted.
+pub(crate) fn delete_refusal(refusal: &DeleteRefusal) -> ErrorCode {
+    match refusal {
+        DeleteRefusal::OutOfRange { .. } => ErrorCode::OffsetOutOfRange,
+        DeleteRefusal::Fenced => ErrorCode::KafkaStorageError,
+        DeleteRefusal::Closed => ErrorCode::NotLeaderOrFollower,
+        DeleteRefusal::Log(error) => log(error),
+    }
+}
+
+/// What is told of a fault below.
+pub(crate) fn log(error: &highwater_log::Error) -> ErrorCode {
+    match error {
+        highwater_log::Error::Full { .. }
+        | highwater_log::Error::Failed { .. }
+        | highwater_log::Error::Fenced { .. }
+        | highwater_log::Error::Unreadable { .. }
+        | highwater_log::Error::TopicId { .. } => ErrorCode::KafkaStorageError,
+        highwater_log::Error::Corrupt { .. } => ErrorCode::CorruptMessage,
+        highwater_log::Error::TooLarge { .. } => ErrorCode::RecordListTooLarge,
+    }
 }

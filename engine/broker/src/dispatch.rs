@@ -5,7 +5,6 @@
 //! waits in line.
 
 use std::future::Future;
-use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -50,17 +49,13 @@ impl Context {
             Err(error) => Answer::Hangup(error.into()),
         }
     }
-
-    /// The peer's address.
-    pub(crate) fn peer(&self) -> SocketAddr {
-        self.guest.peer()
-    }
 }
 
 macro_rules! served {
     ($($api:ident $versions:expr => $module:ident, $request:ident;)*) => {
         /// Every API that is served, with its versions.
         const SERVED: &[(ApiKey, RangeInclusive<i16>)] = &[
+            (ApiKey::Produce, 3..=13),
             (ApiKey::ApiVersions, 0..=4),
             $((ApiKey::$api, $versions),)*
         ];
@@ -77,8 +72,7 @@ macro_rules! served {
                         Err(error) => Answer::Hangup(error.into()),
                     }
                 })*
-                #[expect(clippy::wildcard_enum_match_arm, reason = "the connection lets through what is served")]
-                _ => unreachable!("an API that is not served came past the connection"),
+                other => unreachable!("the connection let {other} through, which is not served"),
             }
         }
     };
@@ -94,6 +88,13 @@ served! {
     IncrementalAlterConfigs 0..=1 => incremental_alter_configs, IncrementalAlterConfigsRequest;
     DescribeCluster 0..=2 => describe_cluster, DescribeClusterRequest;
     DescribeTopicPartitions 0..=0 => describe_topic_partitions, DescribeTopicPartitionsRequest;
+    Fetch 4..=18 => fetch, FetchRequest;
+    ListOffsets 1..=11 => list_offsets, ListOffsetsRequest;
+    DeleteRecords 0..=2 => delete_records, DeleteRecordsRequest;
+    InitProducerId 0..=5 => init_producer_id, InitProducerIdRequest;
+    OffsetForLeaderEpoch 2..=4 => offset_for_leader_epoch, OffsetForLeaderEpochRequest;
+    DescribeLogDirs 1..=5 => describe_log_dirs, DescribeLogDirsRequest;
+    DescribeProducers 0..=0 => describe_producers, DescribeProducersRequest;
 }
 
 /// The versions of an API that are answered; `None` for an API that is not served.
@@ -117,13 +118,22 @@ pub(crate) fn begin(shard: &Rc<Shard>, guest: &Rc<Guest>, inbound: Inbound) -> P
         client_id: inbound.client_id,
         guest: Rc::clone(guest),
     };
-    match context.api {
-        ApiKey::ApiVersions => Place::Answered(handlers::api_versions::handle(
+    tracing::trace!(
+        api = %context.api,
+        version = context.version,
+        client = context.client_id.as_deref(),
+        peer = %guest.peer(),
+        "request"
+    );
+    if context.api == ApiKey::Produce {
+        return handlers::produce::begin(shard, context, inbound.body);
+    }
+    if context.api == ApiKey::ApiVersions {
+        return Place::Answered(handlers::api_versions::handle(
             shard,
             &context,
             &inbound.body,
-        )),
-        #[expect(clippy::wildcard_enum_match_arm, reason = "the table names the rest")]
-        _ => Place::Waiting(Box::pin(handle(Rc::clone(shard), context, inbound.body))),
+        ));
     }
+    Place::Waiting(Box::pin(handle(Rc::clone(shard), context, inbound.body)))
 }

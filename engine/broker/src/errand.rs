@@ -12,9 +12,24 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 
-use highwater_reactor::{Gone, ShardId};
+use highwater_reactor::{Exchange, Gone, ShardId};
 
+use crate::route::PerShard;
 use crate::shard::Shard;
+
+/// How many errands wait at a shard before those who send them wait themselves.
+const EXCHANGE_DEPTH: usize = 4096;
+
+/// One shard's end of what the shards of a broker send each other.
+pub struct Mailbox(pub(crate) Exchange<Message, Reply>);
+
+/// One mailbox for each shard, to be made before any of them starts.
+pub fn mailboxes(shards: u16) -> Vec<Mailbox> {
+    highwater_reactor::exchange(shards, EXCHANGE_DEPTH)
+        .into_iter()
+        .map(Mailbox)
+        .collect()
+}
 
 /// A piece of work that one shard does for another.
 pub(crate) trait Errand: Send + Sized + 'static {
@@ -59,14 +74,36 @@ pub(crate) fn begin<E: Travels>(
     }
 }
 
+/// Asks each shard for its part and puts what comes back into the rows. The rows of a shard that has gone stay as they are.
+pub(crate) async fn fill<E, T, A>(
+    shard: &Rc<Shard>,
+    parts: PerShard<T>,
+    errand: impl Fn(Vec<T>) -> E,
+    rows: &mut [A],
+) where
+    E: Travels<Answer = Vec<(usize, A)>>,
+{
+    let begun: Vec<_> = parts
+        .into_iter()
+        .map(|(to, part)| begin(shard, to, errand(part)))
+        .collect();
+    for answers in begun {
+        for (row, answer) in answers.await.unwrap_or_default() {
+            if let Some(row) = rows.get_mut(row) {
+                *row = answer;
+            }
+        }
+    }
+}
+
 /// Writes the two enums that travel between shards, one variant per errand.
 macro_rules! errands {
     ($($(#[$doc:meta])* $name:ident($errand:ty)),* $(,)?) => {
         /// An errand on its way to the shard that does it.
-        pub enum Message { $($(#[$doc])* $name($errand)),* }
+        pub(crate) enum Message { $($(#[$doc])* $name($errand)),* }
 
         /// An errand's answer on its way back.
-        pub enum Reply { $($(#[$doc])* $name(<$errand as Errand>::Answer)),* }
+        pub(crate) enum Reply { $($(#[$doc])* $name(<$errand as Errand>::Answer)),* }
 
         impl Message {
             /// Does the ordered part at once and gives the rest.
@@ -97,10 +134,32 @@ macro_rules! errands {
 }
 
 errands! {
-    /// A new metadata image to take in.
-    Apply(crate::shard::Apply),
-    /// A change of the metadata, for the controller.
-    Control(crate::metadata::Control),
+    /// Batches for partitions owned there.
+    Append(crate::handlers::produce::Append),
+    /// Reads of partitions owned there.
+    Read(crate::parking::Read),
+    /// A fetch session that lives there.
+    Session(crate::handlers::fetch::SessionErrand),
+    /// Offsets by name and time.
+    LookUp(crate::handlers::list_offsets::LookUp),
+    /// Log starts to move.
+    Delete(crate::handlers::delete_records::Delete),
+    /// Ends of leader epochs.
+    EpochEnds(crate::handlers::offset_for_leader_epoch::EpochEnds),
+    /// Who produces.
+    Producers(crate::handlers::describe_producers::Producers),
+    /// Sizes on disk.
+    Sizes(crate::handlers::describe_log_dirs::Sizes),
     /// A connection to serve from now on.
     Adopt(crate::serve::Adopt),
+    /// A change of the metadata, for the controller.
+    Control(crate::metadata::Control),
+    /// The data directory to open partitions in.
+    Mount(crate::shard::Mount),
+    /// A new metadata image to take in.
+    Apply(crate::shard::Apply),
+    /// What the checkpoints say of partitions there.
+    Checkpoint(crate::shard::Checkpoint),
+    /// The end.
+    Close(crate::shard::Close),
 }

@@ -100,7 +100,7 @@ enum End {
 }
 
 /// A connection to serve from now on.
-pub struct Adopt {
+pub(crate) struct Adopt {
     socket: DetachedSocket,
     seat: Seat,
 }

@@ -9,19 +9,23 @@ use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use highwater_partition::Partition;
 use highwater_reactor::local::Latch;
-use highwater_reactor::{Exchange, Post, Reactor, ShardId};
+use highwater_reactor::{Post, Reactor, ShardId};
+use highwater_wire::ErrorCode;
+use uuid::Uuid;
 
-use crate::errand::{self, Errand, Message, Reply};
+use crate::errand::{self, Errand, Mailbox, Message, Reply};
 use crate::handlers::fetch_session::Sessions;
+use crate::handlers::init_producer_id::ProducerIds;
+use crate::keeper;
 use crate::metadata::Controller;
 use crate::metadata::image::Image;
+use crate::parking::Parked;
+use crate::partitions::{CheckpointRow, Partitions, Storage};
 use crate::seats::Seats;
 use crate::serve::{self, Guest};
 use crate::stats::Counters;
-
-/// How many errands wait at a shard before those who send them wait themselves.
-pub const EXCHANGE_DEPTH: usize = 4096;
 
 /// Partitions remembered in fetch sessions, per shard: about 150 bytes each.
 const SESSION_PARTITIONS_MAX: usize = 500_000;
@@ -51,7 +55,10 @@ pub struct Shard {
     post: Post<Message, Reply>,
     shared: Shared,
     image: RefCell<Arc<Image>>,
+    partitions: RefCell<Option<Rc<Partitions>>>,
     controller: OnceCell<Rc<Controller>>,
+    producer_ids: ProducerIds,
+    parked: Parked,
     sessions: RefCell<Sessions>,
     guests: RefCell<BTreeMap<u64, Rc<Guest>>>,
     guests_welcomed: Cell<u64>,
@@ -63,7 +70,7 @@ impl Shard {
     /// until the first [`Shard::apply`].
     pub fn start(
         reactor: &Reactor,
-        exchange: Exchange<Message, Reply>,
+        mailbox: Mailbox,
         shared: Shared,
         image: Arc<Image>,
     ) -> Rc<Shard> {
@@ -71,7 +78,7 @@ impl Shard {
         let shards = reactor.shards();
         let shard = Rc::new(Shard {
             reactor: reactor.clone(),
-            post: exchange.bind(reactor),
+            post: mailbox.0.bind(reactor),
             shared,
             sessions: RefCell::new(Sessions::new(
                 reactor.shard(),
@@ -80,13 +87,17 @@ impl Shard {
                 SESSION_PARTITIONS_MAX,
             )),
             image: RefCell::new(image),
+            partitions: RefCell::default(),
             controller: OnceCell::new(),
+            producer_ids: ProducerIds::new(),
+            parked: Parked::default(),
             guests: RefCell::default(),
             guests_welcomed: Cell::new(0),
             closing: Latch::new(),
         });
         reactor.spawn(do_errands(Rc::clone(&shard))).detach();
         reactor.spawn(serve::sweep(Rc::clone(&shard))).detach();
+        reactor.spawn(keeper::keep(Rc::clone(&shard))).detach();
         shard
     }
 
@@ -105,6 +116,29 @@ impl Shard {
         Arc::clone(&self.image.borrow())
     }
 
+    /// Tells every shard where its partitions lie. Before the first [`Shard::broadcast`].
+    pub async fn mount(self: &Rc<Self>, storage: &Storage) {
+        self.everywhere(|| Mount(storage.clone())).await;
+    }
+
+    /// Takes a new image in: opens, makes and reconfigures the partitions this shard owns, shows the image to requests,
+    /// removes what is gone. What the disk refuses is logged, answered with KAFKA_STORAGE_ERROR and tried again.
+    pub(crate) async fn apply(self: &Rc<Self>, image: Arc<Image>) {
+        match self.partitions() {
+            Some(partitions) => {
+                partitions
+                    .apply(&image, || drop(self.image.replace(Arc::clone(&image))))
+                    .await;
+            }
+            None => drop(self.image.replace(image)),
+        }
+    }
+
+    /// Takes a new image in on every shard, this one included; done when every shard has.
+    pub async fn broadcast(self: &Rc<Self>, image: &Arc<Image>) {
+        self.everywhere(|| Apply(Arc::clone(image))).await;
+    }
+
     /// Gives the controller's shard its controller: changes of the metadata are made from now on.
     pub fn set_controller(&self, controller: Rc<Controller>) {
         assert!(
@@ -118,32 +152,59 @@ impl Shard {
         self.controller.get().cloned()
     }
 
-    /// Takes a new image in: opens, makes, reconfigures and removes the partitions this shard owns, and answers when the
-    /// disk agrees.
-    pub async fn apply(self: &Rc<Self>, image: Arc<Image>) {
-        self.image.replace(image);
+    /// Ends the connections and closes the partitions of every shard; what the checkpoints say then, or `None` when a
+    /// partition could not be closed and the next start must look at the logs.
+    pub async fn close(self: &Rc<Self>) -> Option<Vec<CheckpointRow>> {
+        let mut rows = Some(Vec::new());
+        for closed in self.everywhere(|| Close).await {
+            match (closed.flatten(), &mut rows) {
+                (Some(some), Some(rows)) => rows.extend(some),
+                _ => rows = None,
+            }
+        }
+        rows
     }
 
-    /// Takes a new image in on every shard, this one included; done when every shard has.
-    pub async fn broadcast(self: &Rc<Self>, image: &Arc<Image>) {
-        let calls: Vec<_> = (0..self.reactor.shards())
-            .map(|to| errand::begin(self, ShardId::new(to), Apply(Arc::clone(image))))
+    async fn everywhere<E: errand::Travels>(
+        self: &Rc<Self>,
+        errand: impl Fn() -> E,
+    ) -> Vec<Option<E::Answer>> {
+        let begun: Vec<_> = (0..self.reactor.shards())
+            .map(|to| errand::begin(self, ShardId::new(to), errand()))
             .collect();
-        for call in calls {
-            // A shard that has gone has no partitions to serve either.
-            let _ = call.await;
+        let mut answers = Vec::with_capacity(begun.len());
+        for begun in begun {
+            answers.push(begun.await.ok());
         }
+        answers
+    }
+
+    /// A partition that this shard owns, if it is open.
+    pub fn partition(&self, topic_id: &Uuid, index: i32) -> Option<Partition> {
+        self.partitions.borrow().as_ref()?.get(topic_id, index)
+    }
+
+    /// A partition that this shard owns, or what to tell who asks for it.
+    pub(crate) fn partition_or_error(
+        &self,
+        topic_id: &Uuid,
+        index: i32,
+    ) -> Result<Partition, ErrorCode> {
+        match &*self.partitions.borrow() {
+            Some(partitions) => partitions
+                .get(topic_id, index)
+                .ok_or_else(|| partitions.absence(topic_id, index)),
+            None => Err(ErrorCode::NotLeaderOrFollower),
+        }
+    }
+
+    pub(crate) fn partitions(&self) -> Option<Rc<Partitions>> {
+        self.partitions.borrow().clone()
     }
 
     /// Whether the broker is stopping.
     pub fn is_closing(&self) -> bool {
         self.closing.is_open()
-    }
-
-    /// Ends the shard's connections.
-    pub async fn close(self: &Rc<Self>) {
-        self.closing.open();
-        serve::close_all(self);
     }
 
     pub(crate) fn post(&self) -> &Post<Message, Reply> {
@@ -156,6 +217,14 @@ impl Shard {
 
     pub(crate) fn counters(&self) -> &Counters {
         &self.shared.counters[self.id().index()]
+    }
+
+    pub(crate) fn producer_ids(&self) -> &ProducerIds {
+        &self.producer_ids
+    }
+
+    pub(crate) fn parked(&self) -> &Parked {
+        &self.parked
     }
 
     pub(crate) fn sessions(&self) -> &RefCell<Sessions> {
@@ -192,7 +261,7 @@ async fn do_errands(shard: Rc<Shard>) {
 }
 
 /// A new image to take in.
-pub struct Apply(Arc<Image>);
+pub(crate) struct Apply(Arc<Image>);
 
 impl Errand for Apply {
     type Answer = ();
@@ -200,5 +269,51 @@ impl Errand for Apply {
     fn start(self, shard: &Rc<Shard>) -> impl Future<Output = ()> + use<> {
         let shard = Rc::clone(shard);
         async move { shard.apply(self.0).await }
+    }
+}
+
+/// Where this shard's partitions lie.
+pub(crate) struct Mount(Storage);
+
+impl Errand for Mount {
+    type Answer = ();
+
+    fn start(self, shard: &Rc<Shard>) -> impl Future<Output = ()> + use<> {
+        let partitions = Partitions::new(&shard.reactor, self.0);
+        *shard.partitions.borrow_mut() = Some(Rc::new(partitions));
+        std::future::ready(())
+    }
+}
+
+/// What the checkpoints say of this shard's partitions.
+pub(crate) struct Checkpoint;
+
+impl Errand for Checkpoint {
+    type Answer = Vec<CheckpointRow>;
+
+    fn start(self, shard: &Rc<Shard>) -> impl Future<Output = Self::Answer> + use<> {
+        let rows = shard
+            .partitions()
+            .map_or_else(Vec::new, |partitions| partitions.checkpoint());
+        std::future::ready(rows)
+    }
+}
+
+/// The end of connections and partitions.
+pub(crate) struct Close;
+
+impl Errand for Close {
+    type Answer = Option<Vec<CheckpointRow>>;
+
+    fn start(self, shard: &Rc<Shard>) -> impl Future<Output = Self::Answer> + use<> {
+        shard.closing.open();
+        serve::close_all(shard);
+        let partitions = shard.partitions();
+        async move {
+            match partitions {
+                Some(partitions) => partitions.close().await,
+                None => Some(Vec::new()),
+            }
+        }
     }
 }

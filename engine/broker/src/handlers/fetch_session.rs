@@ -204,6 +204,7 @@ impl Sessions {
     }
 
     /// How many sessions there are.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.sessions.len()
     }
@@ -297,10 +298,10 @@ impl Sessions {
                 outcome.high_watermark
             };
             cached.log_start = outcome.log_start;
-            if outcome.has_records {
-                if let Some(cached) = session.in_order.remove(&place) {
-                    session.append(cached);
-                }
+            if outcome.has_records
+                && let Some(cached) = session.in_order.remove(&place)
+            {
+                session.append(cached);
             }
         }
         Ok(news)
