@@ -19,6 +19,9 @@ use crate::task::pending;
 
 type Job = Box<dyn FnOnce() + Send>;
 
+/// What a job gave, or its panic.
+type Outcome<T> = Result<T, Box<dyn Any + Send>>;
+
 /// The threads, shared by all shards. They end when the pool is dropped and its jobs are done.
 #[derive(Debug)]
 pub(crate) struct Pool {
@@ -195,7 +198,7 @@ impl Desk {
             );
             number
         };
-        let outcome: Arc<Mutex<Option<Result<T, Box<dyn Any + Send>>>>> = Arc::default();
+        let outcome: Arc<Mutex<Option<Outcome<T>>>> = Arc::default();
         let (place, done) = (Arc::clone(&outcome), Arc::clone(&self.done));
         let (bells, me) = (Arc::clone(&self.receiving.bells), self.receiving.me);
         self.pool.submit(Box::new(move || {

@@ -28,8 +28,8 @@ fn file_offset(position: u64) -> io::Result<libc::off_t> {
 }
 
 /// Fills `slices` with what of `parts` remains after the first `skip` bytes.
-fn remaining<'a>(
-    parts: &[&'a [u8]],
+fn remaining(
+    parts: &[&[u8]],
     mut skip: usize,
     slices: &mut [libc::iovec; SLICES_PER_CALL],
 ) -> usize {
@@ -66,17 +66,10 @@ pub(crate) fn pwritev(
     position: u64,
 ) -> io::Result<usize> {
     let mut slices = [EMPTY_SLICE; SLICES_PER_CALL];
-    let used = remaining(parts, skip, &mut slices);
+    let used = libc::c_int::try_from(remaining(parts, skip, &mut slices)).unwrap_or(0);
     let position = file_offset(position)?;
     // SAFETY: the first `used` slices point into `parts`, which outlive the call, and are only read.
-    let written = unsafe {
-        libc::pwritev(
-            file.as_raw_fd(),
-            slices.as_ptr(),
-            used as libc::c_int,
-            position,
-        )
-    };
+    let written = unsafe { libc::pwritev(file.as_raw_fd(), slices.as_ptr(), used, position) };
     counted(written)
 }
 
@@ -282,7 +275,7 @@ pub(crate) fn start_connect(address: SocketAddr) -> io::Result<TcpStream> {
     let result = match address {
         SocketAddr::V4(v4) => {
             let to = libc::sockaddr_in {
-                sin_family: libc::AF_INET as libc::sa_family_t,
+                sin_family: family(libc::AF_INET),
                 sin_port: v4.port().to_be(),
                 sin_addr: libc::in_addr {
                     s_addr: u32::from_ne_bytes(v4.ip().octets()),
@@ -293,7 +286,7 @@ pub(crate) fn start_connect(address: SocketAddr) -> io::Result<TcpStream> {
         }
         SocketAddr::V6(v6) => {
             let to = libc::sockaddr_in6 {
-                sin6_family: libc::AF_INET6 as libc::sa_family_t,
+                sin6_family: family(libc::AF_INET6),
                 sin6_port: v6.port().to_be(),
                 sin6_flowinfo: v6.flowinfo(),
                 sin6_addr: libc::in6_addr {
@@ -311,6 +304,10 @@ pub(crate) fn start_connect(address: SocketAddr) -> io::Result<TcpStream> {
     Ok(TcpStream::from(socket))
 }
 
+fn family(number: libc::c_int) -> libc::sa_family_t {
+    libc::sa_family_t::try_from(number).unwrap_or(0)
+}
+
 fn connect<A>(socket: &OwnedFd, address: &A) -> io::Result<()> {
     let len = libc::socklen_t::try_from(size_of::<A>()).unwrap_or(0);
     // SAFETY: called above only, with the two kinds of addresses, of the length given.
@@ -325,6 +322,7 @@ pub(crate) fn set_backlog(listener: &TcpListener, backlog: i32) -> io::Result<()
 
 /// Sets a socket's buffer (`SO_SNDBUF` or `SO_RCVBUF`).
 pub(crate) fn set_buffer(socket: BorrowedFd<'_>, option: i32, bytes: u32) -> io::Result<()> {
+    let len = libc::socklen_t::try_from(size_of::<libc::c_int>()).unwrap_or(0);
     let value = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
     // SAFETY: `value` is read during the call only, and its length is given.
     checked(unsafe {
@@ -333,7 +331,7 @@ pub(crate) fn set_buffer(socket: BorrowedFd<'_>, option: i32, bytes: u32) -> io:
             libc::SOL_SOCKET,
             option,
             (&raw const value).cast(),
-            size_of::<libc::c_int>() as libc::socklen_t,
+            len,
         )
     })
 }

@@ -188,7 +188,7 @@ impl Driver {
     pub(super) fn deregister(&self, registration: &Registration, descriptor: &impl AsFd) {
         // Closing removes it too, but not where a copy of the descriptor lives on.
         let _ = self.epoll.remove(descriptor.as_fd());
-        let index = (registration.key & u64::from(u32::MAX)) as u32;
+        let (index, _) = split(registration.key);
         let mut slots = self.slots.borrow_mut();
         let slot = &mut slots.slots[index as usize];
         let left = slot.readiness.take();
@@ -245,12 +245,9 @@ impl Driver {
         if event.key() == BELL {
             return;
         }
-        let (index, generation) = (
-            (event.key() & u64::from(u32::MAX)) as usize,
-            event.key() >> 32,
-        );
-        let readiness = match self.slots.borrow().slots.get(index) {
-            Some(slot) if u64::from(slot.generation) == generation => slot.readiness.clone(),
+        let (index, generation) = split(event.key());
+        let readiness = match self.slots.borrow().slots.get(index as usize) {
+            Some(slot) if slot.generation == generation => slot.readiness.clone(),
             Some(_) | None => None,
         };
         if let Some(readiness) = readiness {
@@ -262,6 +259,15 @@ impl Driver {
             }
         }
     }
+}
+
+/// The place and the generation of a key.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "each half of 64 bits has 32"
+)]
+fn split(key: u64) -> (u32, u32) {
+    (key as u32, (key >> 32) as u32)
 }
 
 /// Waits until an epoll descriptor is readable, through glommio's public door alone: a stream made from a raw

@@ -1,0 +1,190 @@
+//! A shard of the simulated world: how each request to the reactor is met.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::panic::Location;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::clock::Clock;
+use super::net::Socket;
+use super::world::Core;
+use crate::bell::Receiving;
+use crate::file::{Backing, Entry, File, OpenOptions};
+use crate::shard::ShardId;
+use crate::socket::{DetachedSocket, DetachedWorld, ListenerWorld, SocketWorld};
+use crate::task::{Sleep, Task};
+use crate::time::Instant;
+
+/// One shard of a simulated world.
+#[derive(Clone, Debug)]
+pub(crate) struct Shard {
+    core: Rc<Core>,
+    id: ShardId,
+}
+
+pub(super) fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+impl Shard {
+    pub(super) fn new(core: Rc<Core>, id: ShardId) -> Self {
+        Self { core, id }
+    }
+
+    pub(crate) fn receiving(&self) -> Receiving {
+        Receiving {
+            me: self.id,
+            bells: Arc::clone(&self.core.bells),
+            ports: Rc::clone(&self.core.ports[self.id.index()]),
+        }
+    }
+
+    pub(crate) fn id(&self) -> ShardId {
+        self.id
+    }
+
+    pub(crate) fn shards(&self) -> u16 {
+        self.core.shards
+    }
+
+    fn clock(&self) -> &Rc<Clock> {
+        &self.core.clock
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        self.clock().now()
+    }
+
+    pub(crate) fn unix_ms(&self) -> i64 {
+        self.core
+            .unix_ms_at_start
+            .get()
+            .saturating_add(millis(self.now().since_start()))
+    }
+
+    pub(crate) fn fill_random(&self, bytes: &mut [u8]) {
+        self.core.chance.borrow_mut().fill(bytes);
+    }
+
+    pub(crate) fn sleep_until(&self, when: Instant) -> Sleep {
+        Sleep::sim(self.clock().sleep_until(when))
+    }
+
+    #[track_caller]
+    pub(crate) fn spawn<F: Future + 'static>(&self, future: F) -> Task<F::Output>
+    where
+        F::Output: 'static,
+    {
+        Task::sim(self.core.tasks.spawn(self.id, Location::caller(), future))
+    }
+
+    pub(crate) async fn yield_now(&self) {
+        // The clock moves with the next turn, whoever has it.
+        self.clock().sleep(Duration::from_nanos(1)).await;
+    }
+
+    pub(crate) async fn unblock<T, F>(&self, work: F) -> T
+    where
+        F: FnOnce() -> T,
+    {
+        self.wait(Duration::from_micros(10), Duration::from_micros(500))
+            .await;
+        work()
+    }
+
+    /// Waits for a time between the two, by chance.
+    async fn wait(&self, least: Duration, most: Duration) {
+        let duration = self.core.between(least, most);
+        self.clock().sleep(duration).await;
+    }
+
+    async fn wait_for_the_disk(&self) {
+        let (least, most) = self.core.disk.sync_time();
+        self.wait(least, most).await;
+    }
+
+    pub(crate) fn open(&self, path: &Path, options: OpenOptions) -> io::Result<File> {
+        let handle = self.core.disk.open(path, options)?;
+        Ok(File::new(path.to_owned(), Backing::Sim(handle)))
+    }
+
+    pub(crate) fn remove_file(&self, path: &Path) -> io::Result<()> {
+        self.core.disk.remove_file(path)
+    }
+
+    pub(crate) fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
+        self.core.disk.remove_dir_all(path)
+    }
+
+    pub(crate) fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.core.disk.rename(from, to)
+    }
+
+    pub(crate) fn create_dir(&self, path: &Path) -> io::Result<()> {
+        self.core.disk.create_dir(path)
+    }
+
+    pub(crate) fn create_dir_all(&self, path: &Path) -> io::Result<()> {
+        self.core.disk.create_dir_all(path)
+    }
+
+    pub(crate) fn exists(&self, path: &Path) -> io::Result<bool> {
+        Ok(self.core.disk.exists(path))
+    }
+
+    pub(crate) fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {
+        self.core.disk.list(path)
+    }
+
+    pub(crate) async fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        let begun = self.core.disk.begin_sync_dir(path)?;
+        self.wait_for_the_disk().await;
+        self.core.disk.finish_sync_dir(begun)
+    }
+
+    pub(crate) async fn sync_data(&self, file: &File) -> io::Result<()> {
+        let Backing::Sim(handle) = file.backing() else {
+            return Err(of_another_world());
+        };
+        let begun = handle.begin_sync()?;
+        self.wait_for_the_disk().await;
+        handle.finish_sync(begun)
+    }
+
+    pub(crate) async fn prefetch(&self, file: &File, _: u64, _: u64) -> io::Result<()> {
+        let Backing::Sim(handle) = file.backing() else {
+            return Err(of_another_world());
+        };
+        handle.len()?;
+        if self.core.chance.borrow_mut().percent(25) {
+            self.wait(Duration::from_micros(10), Duration::from_micros(500))
+                .await;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn listen(&self, address: SocketAddr) -> io::Result<ListenerWorld> {
+        self.core.net.listen(address).map(ListenerWorld::Sim)
+    }
+
+    pub(crate) async fn connect(&self, address: SocketAddr) -> io::Result<SocketWorld> {
+        self.yield_now().await;
+        let end = self.core.net.connect(address)?;
+        Ok(SocketWorld::Sim(Rc::new(Socket::adopt(end))))
+    }
+
+    pub(crate) fn adopt(&self, socket: DetachedSocket) -> io::Result<SocketWorld> {
+        let DetachedWorld::Sim(end) = socket.inner else {
+            return Err(of_another_world());
+        };
+        Ok(SocketWorld::Sim(Rc::new(Socket::adopt(end))))
+    }
+}
+
+fn of_another_world() -> io::Error {
+    io::Error::new(io::ErrorKind::Unsupported, "it is of another world")
+}
