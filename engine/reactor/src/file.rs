@@ -217,6 +217,20 @@ impl File {
         }
     }
 
+    /// Takes the file's lock (`flock`, exclusive) without waiting: `false` when another process, or another opening of
+    /// the file in this one, holds it. The lock goes with the last clone. A simulated world has one process, and every
+    /// lock in it is free.
+    pub fn try_lock(&self) -> io::Result<bool> {
+        match &self.inner.backing {
+            Backing::Machine(file) => match file.try_lock() {
+                Ok(()) => Ok(true),
+                Err(fs::TryLockError::WouldBlock) => Ok(false),
+                Err(fs::TryLockError::Error(error)) => Err(error),
+            },
+            Backing::Sim(_) => Ok(true),
+        }
+    }
+
     /// The path it was opened by; a later rename does not change it.
     pub fn path(&self) -> &Path {
         &self.inner.path
