@@ -102,7 +102,7 @@ impl<E: Entry> Entries<E> {
         }
         self.pending.push(entry);
         self.last = Some(entry);
-        if self.pending.len() % PENDING_MAX == 0 {
+        if self.pending.len().is_multiple_of(PENDING_MAX) {
             self.write(reactor)
         } else {
             Ok(())

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::sync::OnceLock;
 
 use highwater_record::Offset;
-use uuid::Uuid;
 
 /// A fault of a log or of the data directory around it.
 #[derive(Debug, thiserror::Error)]
@@ -75,8 +74,8 @@ pub enum Error {
         path: PathBuf,
         /// What it says, in Kafka's text form; or that it says nothing.
         found: String,
-        /// The id that was asked for.
-        expected: Uuid,
+        /// The id that was asked for, in that form too.
+        expected: String,
     },
 }
 

@@ -15,16 +15,25 @@
 //! The byte-accurate page is `docs/format/log-directory.md`.
 #![forbid(unsafe_code)]
 
+mod appender;
 mod config;
+mod deletion;
 mod entries;
 mod error;
 mod log;
+mod segment;
+mod small_file;
+mod snapshots;
+mod sweep;
 mod sync;
+mod time_lookup;
+mod walk;
 
 pub mod checkpoint;
 pub mod data_dir;
 pub mod index;
 pub mod leader_epochs;
+pub mod meta_properties;
 pub mod names;
 pub mod reader;
 pub mod recovery;
@@ -36,9 +45,10 @@ pub mod uuid_text;
 pub use checkpoint::OffsetCheckpoint;
 pub use config::Config;
 pub use data_dir::DataDir;
+pub use deletion::Deleted;
 pub use error::{Error, Fence, ReadError};
 pub use leader_epochs::LeaderEpochs;
-pub use log::{Appended, Deleted, Found, Log};
+pub use log::{Appended, Found, Log};
 pub use reader::{FileRange, Ranges};
 pub use recovery::{Opening, Recovered};
 pub use sync::SyncTicket;

@@ -1,18 +1,27 @@
-//! One partition's log: joins segments, reads, retention and syncing. Each of them is a file of its own; here is only what
-//! belongs to all.
+//! One partition's log: what belongs to segments, reads, retention and syncing together, and appending.
+//!
+//! Reading is in `reader` and `time_lookup`, opening in `recovery`, forgetting in `deletion`. It does not know what a batch
+//! means, who produced it, or how much of the log may be shown to whom.
 
 use std::path::{Path, PathBuf};
 
 use highwater_reactor::{Instant, Reactor};
-use highwater_record::{Header, LeaderEpoch, Offset, Stamped};
+use highwater_record::{LeaderEpoch, Offset, Stamped};
+use smallvec::smallvec;
 use uuid::Uuid;
 
+use crate::appender::Active;
+use crate::checkpoint;
 use crate::config::Config;
-use crate::error::{Error, Fence, ReadError};
+use crate::deletion::Graveyard;
+use crate::error::{Error, Fence};
 use crate::leader_epochs::LeaderEpochs;
-use crate::reader::Ranges;
-use crate::recovery::{Opening, Recovered};
-use crate::sync::SyncTicket;
+use crate::reader::{Handles, Places};
+use crate::retention::RetentionClock;
+use crate::roll::{self, Incoming};
+use crate::segment::{Segment, Shelf};
+use crate::small_file;
+use crate::sync::{Finished, Place, SyncTicket, Unsynced};
 
 /// Where a batch was put.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,30 +43,39 @@ pub struct Found {
     pub leader_epoch: Option<LeaderEpoch>,
 }
 
-/// A segment that retention or delete-records took out of the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Deleted {
-    /// Its base offset.
-    pub base: Offset,
-    /// The offset after its last.
-    pub end: Offset,
-    /// Bytes of its `.log`.
-    pub bytes: u64,
-}
-
 /// One partition's log, on the shard that owns it.
 ///
-/// Invariant: `start_offset <= durable_offset <= end_offset`, but that start may be ahead of durable after delete-records.
+/// Invariant: `start_offset <= end_offset`, `durable_offset <= end_offset`; `sealed` and then `active` rise by base offset.
 #[derive(Debug)]
 pub struct Log {
-    dir: PathBuf,
+    pub(crate) reactor: Reactor,
+    pub(crate) fence: Fence,
+    pub(crate) dir: PathBuf,
+    pub(crate) topic_id: Uuid,
+    pub(crate) config: Config,
+    /// Finished segments, oldest first.
+    pub(crate) sealed: Vec<Segment>,
+    pub(crate) active: Active,
+    pub(crate) start: Offset,
+    pub(crate) end: Offset,
+    /// Bytes appended since the log was opened, and those found then that were not durable.
+    pub(crate) appended_bytes: u64,
+    pub(crate) epochs: LeaderEpochs,
+    pub(crate) unsynced: Unsynced,
+    /// Where reads have ended, and where the newest batches begin.
+    pub(crate) places: Places,
+    pub(crate) recent: Places,
+    pub(crate) handles: Handles,
+    pub(crate) graveyard: Graveyard,
+    pub(crate) clock: RetentionClock,
+    pub(crate) is_closed: bool,
 }
 
 impl Log {
-    /// Makes a new log in `dir`, which must not exist: its parent must.
+    /// Makes a new log in `dir`, which must not exist; its parent must. The directory's name says topic and partition.
     ///
     /// # Errors
-    /// [`Error::Full`] leaves nothing behind; [`Error::Failed`] fences.
+    /// [`Error::Full`] leaves nothing behind; [`Error::Failed`] fences; [`Error::Fenced`].
     pub fn create(
         reactor: &Reactor,
         fence: &Fence,
@@ -65,24 +83,62 @@ impl Log {
         topic_id: Uuid,
         config: Config,
     ) -> Result<Log, Error> {
-        let _ = (reactor, fence, dir, topic_id, config);
-        todo!()
-    }
-
-    /// Opens the log in `dir`, recovering it where it was not closed.
-    ///
-    /// # Errors
-    /// [`Error`]: what cannot be read, written, or belongs to another topic. A damaged log is no error but is cut, and
-    /// that is reported.
-    pub fn open(
-        reactor: &Reactor,
-        fence: &Fence,
-        dir: PathBuf,
-        config: Config,
-        opening: Opening,
-    ) -> Result<(Log, Recovered), Error> {
-        let _ = (reactor, fence, dir, config, opening);
-        todo!()
+        fence.check()?;
+        reactor
+            .create_dir(&dir)
+            .map_err(|error| Error::write(fence, "create", &dir, error))?;
+        let shelf = Shelf {
+            reactor,
+            fence,
+            dir: &dir,
+            config: &config,
+        };
+        let path = dir.join(small_file::PARTITION_METADATA);
+        let text = small_file::partition_metadata(&topic_id);
+        let made = small_file::replace(reactor, fence, &path, text.as_bytes()).and_then(|file| {
+            Ok((
+                file,
+                Active::create(&shelf, Offset::ZERO, reactor.unix_ms())?,
+            ))
+        });
+        let (metadata, active) = match made {
+            Ok(made) => made,
+            Err(error) => {
+                let _ = reactor.remove_dir_all(&dir);
+                return Err(error);
+            }
+        };
+        let place = Place {
+            offset: Offset::ZERO,
+            segment: Offset::ZERO,
+            position: 0,
+        };
+        let mut unsynced = Unsynced::new(place);
+        unsynced.file(metadata);
+        unsynced.directory(&dir);
+        if let Some(parent) = dir.parent() {
+            unsynced.directory(parent);
+        }
+        Ok(Log {
+            reactor: reactor.clone(),
+            fence: fence.clone(),
+            dir,
+            topic_id,
+            config,
+            sealed: Vec::new(),
+            active,
+            start: Offset::ZERO,
+            end: Offset::ZERO,
+            appended_bytes: 0,
+            epochs: LeaderEpochs::default(),
+            unsynced,
+            places: Places::default(),
+            recent: Places::default(),
+            handles: Handles::default(),
+            graveyard: Graveyard::default(),
+            clock: RetentionClock::new(reactor.now().since_start(), reactor.unix_ms()),
+            is_closed: false,
+        })
     }
 
     /// Appends a batch, whose base offset must be [`Log::end_offset`], by one write into the page cache.
@@ -91,38 +147,268 @@ impl Log {
     /// Nothing is appended then: [`Error::Full`] (may go through later), [`Error::TooLarge`], [`Error::Failed`] and
     /// [`Error::Fenced`] (never again).
     pub fn append(&mut self, now_ms: i64, batch: &Stamped<'_>) -> Result<Appended, Error> {
-        let _ = (now_ms, batch);
-        todo!()
+        let header = batch.header();
+        assert!(!self.is_closed, "nothing is appended to a closed log");
+        assert_eq!(
+            header.base_offset(),
+            self.end,
+            "a batch goes to the end of the log"
+        );
+        self.fence.check()?;
+        let bytes = batch.len() as u64;
+        let limit = u64::from(self.config.segment_bytes);
+        if bytes > limit {
+            return Err(Error::TooLarge { bytes, limit });
+        }
+        self.note_epoch(header.leader_epoch(), self.end)?;
+        let incoming = Incoming {
+            bytes,
+            last: header.last_offset(),
+            max_timestamp_ms: header.max_timestamp(),
+        };
+        let rolled = match roll::before(&self.active.facts(), &incoming, &self.config, now_ms) {
+            Some(_) => Some(self.roll(now_ms)?),
+            None => None,
+        };
+        let shelf = Shelf {
+            reactor: &self.reactor,
+            fence: &self.fence,
+            dir: &self.dir,
+            config: &self.config,
+        };
+        let position = self.active.write(&shelf, batch)?;
+        let segment = self.active.base;
+        self.recent.note(Place {
+            offset: self.end,
+            segment,
+            position,
+        });
+        self.end = header.next_offset();
+        self.appended_bytes += bytes;
+        self.unsynced.appended(self.reactor.now());
+        Ok(Appended { position, rolled })
+    }
+
+    /// Begins a new segment at the end of the log and finishes the one before it; returns its base offset. After an error
+    /// everything is as before.
+    pub(crate) fn roll(&mut self, now_ms: i64) -> Result<Offset, Error> {
+        let shelf = Shelf {
+            reactor: &self.reactor,
+            fence: &self.fence,
+            dir: &self.dir,
+            config: &self.config,
+        };
+        let base = self.end;
+        assert!(
+            base > self.active.base,
+            "a segment that holds nothing is not rolled"
+        );
+        self.active.seal(&shelf)?;
+        let next = Active::create(&shelf, base, now_ms)?;
+        let finished = std::mem::replace(&mut self.active, next);
+        let indexes = &finished.indexing.indexes;
+        let files = [
+            Some(&finished.file),
+            indexes.offsets.file(),
+            indexes.times.file(),
+        ];
+        self.unsynced.finished(Finished {
+            end: Place {
+                offset: base,
+                segment: base,
+                position: 0,
+            },
+            bytes: self.appended_bytes,
+            files: files.into_iter().flatten().cloned().collect(),
+            paths: Vec::new(),
+        });
+        self.unsynced.directory(&self.dir);
+        let largest = finished.indexing.largest;
+        self.sealed.push(Segment::with_largest(
+            finished.base,
+            finished.bytes,
+            largest,
+        ));
+        Ok(base)
+    }
+
+    /// Begins a new segment when the active one has waited `segment.ms` though nothing came; returns its base offset.
+    ///
+    /// # Errors
+    /// [`Error::Full`], [`Error::Failed`], [`Error::Fenced`].
+    pub fn roll_if_old(&mut self, now_ms: i64) -> Result<Option<Offset>, Error> {
+        let now_ms = self.clock.now_ms(self.reactor.now().since_start(), now_ms);
+        if !roll::by_age_alone(&self.active.facts(), &self.config, now_ms) {
+            return Ok(None);
+        }
+        self.fence.check()?;
+        self.roll(now_ms).map(Some)
+    }
+
+    /// What must be synced for what has been appended until now, or for the oldest part of it when that spans many
+    /// segments: [`SyncTicket::end`] says. Empty when nothing is to be synced.
+    ///
+    /// # Errors
+    /// [`Error::Unreadable`] when a file that recovery found cannot be opened; [`Error::Fenced`].
+    pub fn sync_ticket(&mut self) -> Result<SyncTicket, Error> {
+        self.fence.check()?;
+        let is_dirty = self.end > self.unsynced.durable().offset;
+        let active = if is_dirty {
+            smallvec![self.active.file.clone()]
+        } else {
+            smallvec![]
+        };
+        let now = self.reactor.now();
+        self.unsynced
+            .ticket(
+                &self.reactor,
+                active,
+                self.end_place(),
+                self.appended_bytes,
+                now,
+            )
+            .map_err(|error| Error::read(&self.dir, error))
+    }
+
+    /// Takes note of how the syncing of a ticket ended.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] when it failed, whatever the error was: the data directory is fenced. [`Error::Fenced`] when it was
+    /// before: nothing has become durable by this ticket, whatever the device says.
+    pub fn synced(
+        &mut self,
+        ticket: &SyncTicket,
+        outcome: std::io::Result<()>,
+    ) -> Result<(), Error> {
+        if let Err(source) = outcome {
+            self.fence
+                .raise(&format!("cannot sync {}: {source}", self.dir.display()));
+            return Err(Error::Failed {
+                operation: "sync",
+                path: self.dir.clone(),
+                source,
+            });
+        }
+        self.fence.check()?;
+        self.unsynced.synced(ticket, self.end);
+        Ok(())
+    }
+
+    /// Starts write-back of what has been appended since the last time, and does not wait for it.
+    ///
+    /// # Errors
+    /// [`Error::Failed`], which fences.
+    pub fn start_writeback(&mut self) -> Result<(), Error> {
+        let shelf = Shelf {
+            reactor: &self.reactor,
+            fence: &self.fence,
+            dir: &self.dir,
+            config: &self.config,
+        };
+        self.active.start_writeback(&shelf)
+    }
+
+    /// Notes that `epoch` writes from [`Log::end_offset`] on, in `leader-epoch-checkpoint` too; the next ticket makes it
+    /// durable. Nothing happens when it is known.
+    ///
+    /// # Errors
+    /// [`Error::Full`], [`Error::Failed`], [`Error::Fenced`]; the epoch is not noted then.
+    pub fn assign_epoch(&mut self, epoch: LeaderEpoch) -> Result<(), Error> {
+        self.fence.check()?;
+        self.note_epoch(epoch, self.end)
+    }
+
+    fn note_epoch(&mut self, epoch: LeaderEpoch, start: Offset) -> Result<(), Error> {
+        if self.epochs.latest() == Some(epoch) {
+            return Ok(());
+        }
+        let mut epochs = self.epochs.clone();
+        if epochs.assign(epoch, start) {
+            self.write_epochs(epochs)?;
+        }
+        Ok(())
+    }
+
+    /// Writes `leader-epoch-checkpoint`, and only then goes by it.
+    pub(crate) fn write_epochs(&mut self, epochs: LeaderEpochs) -> Result<(), Error> {
+        let path = self.dir.join(checkpoint::file::LEADER_EPOCH);
+        let text = checkpoint::leader_epochs_to_text(epochs.iter());
+        let file = small_file::replace(&self.reactor, &self.fence, &path, text.as_bytes())?;
+        self.unsynced.file(file);
+        self.unsynced.directory(&self.dir);
+        self.epochs = epochs;
+        Ok(())
+    }
+
+    /// Takes other settings, from the next decision on.
+    pub fn reconfigure(&mut self, config: Config) {
+        self.config = config;
+    }
+
+    /// Puts the files into the state a clean stop leaves: nothing beyond the last batch, indexes whole. When the ticket is
+    /// synced, [`Log::durable_offset`] is [`Log::end_offset`], unless many segments had been recovered and not synced since:
+    /// then once more. Nothing may be appended after it.
+    ///
+    /// # Errors
+    /// [`Error::Full`], [`Error::Failed`], [`Error::Fenced`]: the log counts as not closed, and recovery will look at it.
+    pub fn close(&mut self) -> Result<SyncTicket, Error> {
+        self.fence.check()?;
+        let shelf = Shelf {
+            reactor: &self.reactor,
+            fence: &self.fence,
+            dir: &self.dir,
+            config: &self.config,
+        };
+        self.active.seal(&shelf)?;
+        self.is_closed = true;
+        let indexes = &self.active.indexing.indexes;
+        let files = [
+            Some(&self.active.file),
+            indexes.offsets.file(),
+            indexes.times.file(),
+        ];
+        let active = files.into_iter().flatten().cloned().collect();
+        self.unsynced.directory(&self.dir);
+        let now = self.reactor.now();
+        self.unsynced
+            .ticket(
+                &self.reactor,
+                active,
+                self.end_place(),
+                self.appended_bytes,
+                now,
+            )
+            .map_err(|error| Error::read(&self.dir, error))
     }
 
     /// The first offset that may be read.
     #[must_use]
     pub fn start_offset(&self) -> Offset {
-        todo!()
+        self.start
     }
 
     /// The offset the next record gets.
     #[must_use]
     pub fn end_offset(&self) -> Offset {
-        todo!()
+        self.end
     }
 
     /// Everything below is on stable media: the recovery point to be checkpointed.
     #[must_use]
     pub fn durable_offset(&self) -> Offset {
-        todo!()
+        self.unsynced.durable().offset
     }
 
     /// Bytes of all `.log` files.
     #[must_use]
     pub fn size_bytes(&self) -> u64 {
-        todo!()
+        self.sealed.iter().map(|segment| segment.bytes).sum::<u64>() + self.active.bytes
     }
 
     /// The topic's id, from `partition.metadata`.
     #[must_use]
     pub fn topic_id(&self) -> Uuid {
-        todo!()
+        self.topic_id
     }
 
     /// The log's directory.
@@ -131,233 +417,116 @@ impl Log {
         &self.dir
     }
 
-    /// Number of segments.
+    /// The log's settings.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Number of segments, the active one included: at least 1.
     #[must_use]
     pub fn segment_count(&self) -> usize {
-        todo!()
+        self.sealed.len() + 1
+    }
+
+    /// Base offset of the active segment.
+    #[must_use]
+    pub fn active_base(&self) -> Offset {
+        self.active.base
     }
 
     /// Bytes of batches between [`Log::durable_offset`] and [`Log::end_offset`].
     #[must_use]
     pub fn unsynced_bytes(&self) -> u64 {
-        todo!()
+        self.unsynced.bytes(self.appended_bytes)
     }
 
-    /// When the oldest unsynced batch was appended; `None` when everything is durable.
+    /// Since when there has been something unsynced (never later than the oldest such batch was appended); `None` when
+    /// everything is durable.
     #[must_use]
     pub fn oldest_unsynced(&self) -> Option<Instant> {
-        todo!()
-    }
-
-    /// What must be synced for what has been appended until now, or for the oldest part of it when that spans many
-    /// segments.
-    ///
-    /// # Errors
-    /// [`Error::Full`] or [`Error::Failed`] when what is buffered of an index cannot be written.
-    pub fn sync_ticket(&mut self) -> Result<SyncTicket, Error> {
-        todo!()
-    }
-
-    /// Takes note of how the syncing of a ticket ended.
-    ///
-    /// # Errors
-    /// [`Error::Failed`] when it failed: the data directory is fenced, whatever the error was.
-    pub fn synced(
-        &mut self,
-        ticket: &SyncTicket,
-        outcome: std::io::Result<()>,
-    ) -> Result<(), Error> {
-        let _ = (ticket, outcome);
-        todo!()
-    }
-
-    /// Starts write-back of what is not durable, and does not wait for it.
-    ///
-    /// # Errors
-    /// [`Error::Failed`], which fences.
-    pub fn start_writeback(&mut self) -> Result<(), Error> {
-        todo!()
-    }
-
-    /// Whole batches from the one that holds `from` up to `upto`, which must be the end of a batch (a high watermark), at
-    /// most `bytes_max` of them; the first is given whole, however large, when `at_least_one`.
-    ///
-    /// # Errors
-    /// [`ReadError::OutOfRange`] unless `start_offset <= from <= end_offset`.
-    pub fn read(
-        &self,
-        from: Offset,
-        upto: Offset,
-        bytes_max: u32,
-        at_least_one: bool,
-    ) -> Result<Ranges, ReadError> {
-        let _ = (from, upto, bytes_max, at_least_one);
-        todo!()
-    }
-
-    /// The header of the batch that holds `offset`, or of the first after it; `None` at the end.
-    ///
-    /// # Errors
-    /// [`ReadError`], as [`Log::read`].
-    pub fn header_at(&self, offset: Offset) -> Result<Option<Header>, ReadError> {
-        let _ = offset;
-        todo!()
-    }
-
-    /// Shows every batch header from the one that holds `from` to the end.
-    ///
-    /// # Errors
-    /// [`ReadError`], as [`Log::read`].
-    pub fn scan(&self, from: Offset, visit: impl FnMut(&Header)) -> Result<(), ReadError> {
-        let _ = (from, visit);
-        todo!()
-    }
-
-    /// The first record below `upto` whose timestamp is `timestamp_ms` or later.
-    ///
-    /// # Errors
-    /// [`Error::Unreadable`] and [`Error::Corrupt`].
-    pub fn offset_for_timestamp(
-        &self,
-        timestamp_ms: i64,
-        upto: Offset,
-    ) -> Result<Option<Found>, Error> {
-        let _ = (timestamp_ms, upto);
-        todo!()
-    }
-
-    /// The first record below `upto` that has the largest timestamp.
-    ///
-    /// # Errors
-    /// [`Error::Unreadable`] and [`Error::Corrupt`].
-    pub fn max_timestamp(&self, upto: Offset) -> Result<Option<Found>, Error> {
-        let _ = upto;
-        todo!()
+        self.unsynced.oldest()
     }
 
     /// The leader epochs of the log.
     #[must_use]
     pub fn leader_epochs(&self) -> &LeaderEpochs {
-        todo!()
+        &self.epochs
     }
 
     /// The epoch in which `offset` was written.
     #[must_use]
     pub fn epoch_of(&self, offset: Offset) -> Option<LeaderEpoch> {
-        self.leader_epochs().epoch_of(offset)
+        self.epochs.epoch_of(offset)
     }
 
     /// The answer of OffsetForLeaderEpoch: see [`LeaderEpochs::end_offset_for`].
     #[must_use]
     pub fn end_offset_for_epoch(&self, epoch: LeaderEpoch) -> Option<(LeaderEpoch, Offset)> {
-        self.leader_epochs()
-            .end_offset_for(epoch, self.end_offset())
+        self.epochs.end_offset_for(epoch, self.end)
     }
 
-    /// Notes that `epoch` writes from [`Log::end_offset`] on, in `leader-epoch-checkpoint` too; the next ticket makes it
-    /// durable. Nothing happens when it is known.
-    ///
-    /// # Errors
-    /// [`Error::Full`], [`Error::Failed`].
-    pub fn assign_epoch(&mut self, epoch: LeaderEpoch) -> Result<(), Error> {
-        let _ = epoch;
-        todo!()
+    pub(crate) fn shelf(&self) -> Shelf<'_> {
+        Shelf {
+            reactor: &self.reactor,
+            fence: &self.fence,
+            dir: &self.dir,
+            config: &self.config,
+        }
     }
 
-    /// Deletes the segments that are below the start, too many or too old, and removes files whose delay is over. Nothing
-    /// at or above `high_watermark` goes.
-    ///
-    /// # Errors
-    /// [`Error`]; what was deleted before it stays deleted.
-    pub fn retain(&mut self, now_ms: i64, high_watermark: Offset) -> Result<Vec<Deleted>, Error> {
-        let _ = (now_ms, high_watermark);
-        todo!()
+    /// Where the next batch goes, unless it rolls.
+    pub(crate) fn end_place(&self) -> Place {
+        Place {
+            offset: self.end,
+            segment: self.active.base,
+            position: self.active.bytes,
+        }
     }
 
-    /// Moves the start (delete-records): at once for readers; whole segments below it go. It does not move back. The
-    /// caller checkpoints it as `log-start-offset-checkpoint`.
-    ///
-    /// # Errors
-    /// [`Error`], the start having moved all the same.
-    pub fn advance_start(&mut self, start: Offset) -> Result<Vec<Deleted>, Error> {
-        let _ = start;
-        todo!()
+    /// Base and size of the segment at `at`, counted from the oldest.
+    pub(crate) fn segment(&self, at: usize) -> Extent {
+        match self.sealed.get(at) {
+            Some(segment) => Extent {
+                base: segment.base,
+                bytes: segment.bytes,
+            },
+            None => Extent {
+                base: self.active.base,
+                bytes: self.active.bytes,
+            },
+        }
     }
 
-    /// Begins a new segment when the active one has waited `segment.ms` though nothing came; returns its base offset.
-    ///
-    /// # Errors
-    /// [`Error::Full`], [`Error::Failed`].
-    pub fn roll_if_old(&mut self, now_ms: i64) -> Result<Option<Offset>, Error> {
-        let _ = now_ms;
-        todo!()
+    /// The offset after the last of the segment at `at`.
+    pub(crate) fn segment_end(&self, at: usize) -> Offset {
+        if at + 1 < self.segment_count() {
+            self.segment(at + 1).base
+        } else {
+            self.end
+        }
     }
 
-    /// Drops everything at or above `end`, which must be the start of a batch. Ranges read before may become unreadable.
-    ///
-    /// # Errors
-    /// [`Error`].
-    pub fn truncate_to(&mut self, end: Offset) -> Result<(), Error> {
-        let _ = end;
-        todo!()
+    /// The segment that holds `offset`, or the oldest.
+    pub(crate) fn segment_of(&self, offset: Offset) -> usize {
+        if offset >= self.active.base {
+            return self.sealed.len();
+        }
+        self.sealed
+            .partition_point(|segment| segment.base <= offset)
+            .saturating_sub(1)
     }
 
-    /// Takes other settings, from the next decision on.
-    pub fn reconfigure(&mut self, config: Config) {
-        let _ = config;
-        todo!()
+    /// The segment of this base offset.
+    pub(crate) fn segment_based(&self, base: Offset) -> Option<usize> {
+        let at = self.segment_of(base);
+        (self.segment(at).base == base).then_some(at)
     }
+}
 
-    /// Puts the files into the state a clean stop leaves: nothing beyond the last batch, indexes whole. When the ticket is
-    /// synced, [`Log::durable_offset`] is [`Log::end_offset`]. Nothing may be appended after it.
-    ///
-    /// # Errors
-    /// [`Error::Full`], [`Error::Failed`].
-    pub fn close(&mut self) -> Result<SyncTicket, Error> {
-        todo!()
-    }
-
-    /// Renames the directory to `<topic>-<partition>.<id>-delete`, and returns its path for [`crate::DataDir::remove_deleted`]
-    /// once the delay is over. What was read before stays readable.
-    ///
-    /// # Errors
-    /// [`Error::Full`], [`Error::Failed`].
-    pub fn delete(self) -> Result<PathBuf, Error> {
-        todo!()
-    }
-
-    /// The producer snapshots in the directory, by offset, oldest first.
-    ///
-    /// # Errors
-    /// [`Error::Unreadable`].
-    pub fn snapshots(&self) -> Result<Vec<Offset>, Error> {
-        todo!()
-    }
-
-    /// The bytes of a snapshot; `None` when there is none at that offset.
-    ///
-    /// # Errors
-    /// [`Error::Unreadable`].
-    pub fn read_snapshot(&self, offset: Offset) -> Result<Option<Vec<u8>>, Error> {
-        let _ = offset;
-        todo!()
-    }
-
-    /// Writes a snapshot; the next ticket makes it durable.
-    ///
-    /// # Errors
-    /// [`Error::Full`], [`Error::Failed`].
-    pub fn write_snapshot(&mut self, offset: Offset, bytes: &[u8]) -> Result<(), Error> {
-        let _ = (offset, bytes);
-        todo!()
-    }
-
-    /// Removes a snapshot, if it is there.
-    ///
-    /// # Errors
-    /// [`Error::Full`], [`Error::Failed`].
-    pub fn remove_snapshot(&mut self, offset: Offset) -> Result<(), Error> {
-        let _ = offset;
-        todo!()
-    }
+/// A segment's base offset and its size.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Extent {
+    pub(crate) base: Offset,
+    pub(crate) bytes: u64,
 }

@@ -108,6 +108,12 @@ impl RetentionClock {
         }
     }
 
+    /// The wall clock when the log was opened.
+    #[must_use]
+    pub fn opened_ms(&self) -> i64 {
+        self.opened_unix_ms
+    }
+
     /// The time to judge age by.
     #[must_use]
     pub fn now_ms(&self, monotonic: Duration, unix_ms: i64) -> i64 {

@@ -1,0 +1,241 @@
+//! The active segment: the one file of a log that is written, and the indexes that grow with it.
+//!
+//! It decides where bytes go and how much is allocated ahead. It does not know when to roll, nor what is durable.
+//!
+//! ```text
+//!   .log   |batch|batch|   batch   |  allocated, not written  |
+//!          0                     bytes                    allocated
+//! ```
+
+use std::path::Path;
+
+use highwater_reactor::{File, OpenOptions};
+use highwater_record::{HEADER_BYTES, Header, Offset, Stamped};
+
+use crate::config::Config;
+use crate::error::Error;
+use crate::names::{self, Kind};
+use crate::roll;
+use crate::segment::{Indexing, Segment, Shelf};
+
+/// Nothing is allocated ahead for a segment smaller than this: a machine may have ten thousand that stay so.
+const ALLOCATE_FROM_BYTES: u64 = 64 << 10;
+/// No more than this is allocated ahead.
+const ALLOCATE_AHEAD_BYTES_MAX: u64 = 16 << 20;
+/// Allocation ends on a block of the file system.
+const BLOCK_BYTES: u64 = 4096;
+
+/// The segment that is appended to.
+///
+/// Invariant: `written_back <= bytes`, and the file holds whole batches in `0..bytes`.
+#[derive(Debug)]
+pub(crate) struct Active {
+    pub(crate) base: Offset,
+    /// Bytes of whole batches.
+    pub(crate) bytes: u64,
+    pub(crate) file: File,
+    pub(crate) indexing: Indexing,
+    first_timestamp_ms: Option<i64>,
+    created_ms: i64,
+    jitter_ms: i64,
+    /// Bytes for which the file system has been asked.
+    allocated: u64,
+    /// Whether a failed write may have left bytes behind `bytes`. They must go before the next write: a record may hold
+    /// what looks like a batch, and recovery would take it for one.
+    has_overhang: bool,
+    /// Write-back has been started up to here.
+    written_back: u64,
+}
+
+impl Active {
+    /// Begins a segment. On an error nothing of it is left.
+    pub(crate) fn create(shelf: &Shelf<'_>, base: Offset, now_ms: i64) -> Result<Active, Error> {
+        let path = names::path(shelf.dir, base, Kind::Log);
+        let made = Active::make(shelf, base, now_ms, &path);
+        if made.is_err() {
+            for kind in Kind::OF_SEGMENT {
+                let _ = shelf
+                    .reactor
+                    .remove_file(&names::path(shelf.dir, base, kind));
+            }
+        }
+        made
+    }
+
+    fn make(shelf: &Shelf<'_>, base: Offset, now_ms: i64, path: &Path) -> Result<Active, Error> {
+        let failed = |error| Error::write(shelf.fence, "create", path, error);
+        let file = shelf
+            .reactor
+            .open(path, OpenOptions::TRUNCATE)
+            .map_err(failed)?;
+        let mut active = Active {
+            base,
+            bytes: 0,
+            file,
+            indexing: shelf.indexing(base)?,
+            first_timestamp_ms: None,
+            created_ms: now_ms,
+            jitter_ms: jitter_ms(shelf),
+            allocated: 0,
+            has_overhang: false,
+            written_back: 0,
+        };
+        if shelf.config.preallocate {
+            let whole = u64::from(shelf.config.segment_bytes);
+            active.file.allocate(whole).map_err(failed)?;
+            active.allocated = whole;
+        }
+        Ok(active)
+    }
+
+    /// Goes on with a segment that exists, whose file ends with its last batch.
+    pub(crate) fn resume(
+        shelf: &Shelf<'_>,
+        base: Offset,
+        bytes: u64,
+        indexing: Indexing,
+    ) -> Result<Active, Error> {
+        let segment = Segment::new(base, bytes);
+        let file = segment.open_log(shelf.reactor, shelf.dir)?;
+        let mut first_timestamp_ms = None;
+        if bytes > 0 {
+            let mut header = [0; HEADER_BYTES];
+            file.read_exact_at(0, &mut header)
+                .map_err(|error| Error::read(file.path(), error))?;
+            first_timestamp_ms = Header::peek(&header).map(Header::max_timestamp);
+        }
+        Ok(Active {
+            base,
+            bytes,
+            file,
+            indexing,
+            first_timestamp_ms,
+            created_ms: shelf.reactor.unix_ms(),
+            jitter_ms: jitter_ms(shelf),
+            allocated: bytes,
+            has_overhang: false,
+            written_back: bytes,
+        })
+    }
+
+    /// What the decision to roll looks at.
+    pub(crate) fn facts(&self) -> roll::Active {
+        roll::Active {
+            base: self.base,
+            bytes: self.bytes,
+            first_timestamp_ms: self.first_timestamp_ms,
+            created_ms: self.created_ms,
+            jitter_ms: self.jitter_ms,
+            index_entries: self.indexing.indexes.offsets.len(),
+            time_index_entries: self.indexing.indexes.times.len(),
+        }
+    }
+
+    /// Writes a batch behind the last and returns its position. After an error the segment is what it was before.
+    pub(crate) fn write(&mut self, shelf: &Shelf<'_>, batch: &Stamped<'_>) -> Result<u64, Error> {
+        let position = self.bytes;
+        let end = position + batch.len() as u64;
+        self.cut_overhang(shelf)?;
+        self.allocate_ahead(shelf.config, end);
+        if let Err(error) = self.file.append_at(position, &batch.parts()) {
+            self.has_overhang = true;
+            let error = Error::write(shelf.fence, "append to", self.file.path(), error);
+            if matches!(error, Error::Full { .. }) {
+                // Gives back what little there was room for; if that fails too, the next write tries again.
+                let _ = self.cut_overhang(shelf);
+            }
+            return Err(error);
+        }
+        self.bytes = end;
+        let header = batch.header();
+        if position == 0 {
+            self.first_timestamp_ms = Some(header.max_timestamp());
+        }
+        let (last, timestamp_ms) = (header.last_offset(), header.max_timestamp());
+        let indexed = self
+            .indexing
+            .add(shelf, position, batch.len() as u64, last, timestamp_ms);
+        if let Err(error) = indexed {
+            self.bytes = position;
+            self.has_overhang = true;
+            return Err(error);
+        }
+        Ok(position)
+    }
+
+    /// Cuts the file and its indexes to a length, which must be the end of a batch that is followed by `end`.
+    pub(crate) fn cut(&mut self, shelf: &Shelf<'_>, bytes: u64, end: Offset) -> Result<(), Error> {
+        let failed = |path: &Path, error| Error::write(shelf.fence, "cut", path, error);
+        self.file
+            .set_len(bytes)
+            .map_err(|error| failed(self.file.path(), error))?;
+        let indexes = &mut self.indexing.indexes;
+        let cut = indexes.offsets.truncate(shelf.reactor, end);
+        cut.map_err(|error| failed(indexes.offsets.path(), error))?;
+        let cut = indexes.times.truncate(shelf.reactor, end);
+        cut.map_err(|error| failed(indexes.times.path(), error))?;
+        self.bytes = bytes;
+        self.allocated = bytes;
+        self.written_back = self.written_back.min(bytes);
+        self.has_overhang = false;
+        Ok(())
+    }
+
+    /// Leaves the files as a finished segment has them: nothing behind the last batch, indexes whole and on their last
+    /// entries.
+    pub(crate) fn seal(&mut self, shelf: &Shelf<'_>) -> Result<(), Error> {
+        self.indexing.seal(shelf)?;
+        let trimmed = self.file.set_len(self.bytes);
+        trimmed.map_err(|error| Error::write(shelf.fence, "trim", self.file.path(), error))?;
+        self.allocated = self.bytes;
+        self.has_overhang = false;
+        Ok(())
+    }
+
+    /// Starts write-back of what has come since the last time.
+    pub(crate) fn start_writeback(&mut self, shelf: &Shelf<'_>) -> Result<(), Error> {
+        let len = self.bytes - self.written_back;
+        if len > 0 {
+            let started = self.file.start_writeback(self.written_back, len);
+            started.map_err(|error| {
+                Error::write(shelf.fence, "write back", self.file.path(), error)
+            })?;
+            self.written_back = self.bytes;
+        }
+        Ok(())
+    }
+
+    fn cut_overhang(&mut self, shelf: &Shelf<'_>) -> Result<(), Error> {
+        if self.has_overhang {
+            let cut = self.file.set_len(self.bytes);
+            cut.map_err(|error| Error::write(shelf.fence, "cut", self.file.path(), error))?;
+            self.allocated = self.bytes;
+            self.has_overhang = false;
+        }
+        Ok(())
+    }
+
+    /// Asks for as much again as there is, in steps that stop growing at 16 MiB: appending to allocated blocks costs a third
+    /// less than making them one write at a time, and a partition that stays small takes nothing it does not use.
+    fn allocate_ahead(&mut self, config: &Config, end: u64) {
+        if end <= self.allocated || end < ALLOCATE_FROM_BYTES {
+            return;
+        }
+        let ahead = end.min(ALLOCATE_AHEAD_BYTES_MAX);
+        let wanted = (end + ahead).next_multiple_of(BLOCK_BYTES);
+        let wanted = wanted.min(u64::from(config.segment_bytes)).max(end);
+        // Without room for the step the write itself may still have room; if not, it says so.
+        self.allocated = match self.file.allocate(wanted) {
+            Ok(()) => wanted,
+            Err(_) => end,
+        };
+    }
+}
+
+fn jitter_ms(shelf: &Shelf<'_>) -> i64 {
+    let bound = shelf.config.segment_jitter_ms.min(shelf.config.segment_ms);
+    match u64::try_from(bound) {
+        Ok(bound @ 1..) => i64::try_from(shelf.reactor.random_u64() % bound).expect("below an i64"),
+        Ok(0) | Err(_) => 0,
+    }
+}

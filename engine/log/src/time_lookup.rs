@@ -1,0 +1,184 @@
+//! Finding records by their time: the first at or after a timestamp, and the newest.
+//!
+//! The time index and the headers lead to one batch, which is decoded. (`LogSegment.findOffsetByTimestamp`,
+//! `UnifiedLog.fetchOffsetByTimestamp`)
+
+use highwater_reactor::File;
+use highwater_record::{Batch, Decompressor, LeaderEpoch, Limits, Offset, Record, Records};
+
+use crate::error::Error;
+use crate::log::{Found, Log};
+use crate::time_index::TimestampOffset;
+use crate::walk::{Placed, Walk};
+
+impl Log {
+    /// The first record below `upto` whose timestamp is `timestamp_ms` or later.
+    ///
+    /// # Errors
+    /// [`Error::Unreadable`] and [`Error::Corrupt`].
+    pub fn offset_for_timestamp(
+        &self,
+        timestamp_ms: i64,
+        upto: Offset,
+    ) -> Result<Option<Found>, Error> {
+        for at in 0..self.segment_count() {
+            let segment = self.segment(at);
+            if segment.base >= upto {
+                break;
+            }
+            if self.largest(at)?.timestamp_ms < timestamp_ms {
+                continue;
+            }
+            let file = self.log_file(at)?;
+            let position = self.position_before(at, timestamp_ms)?;
+            let mut walk = Walk::new(&file, position, segment.bytes, segment.base);
+            while let Some(placed) = walk.next().map_err(|stop| stop.into_error(&file))? {
+                let header = &placed.header;
+                if header.base_offset() >= upto {
+                    return Ok(None);
+                }
+                if header.max_timestamp() < timestamp_ms || header.last_offset() < self.start {
+                    continue;
+                }
+                let wanted = |record: &Record<'_>| {
+                    record.timestamp_ms >= timestamp_ms && record.offset >= self.start
+                };
+                if let Some(found) = first_record(&file, &placed, wanted)? {
+                    return Ok(Some(found).filter(|found| found.offset < upto));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The first record below `upto` that has the largest timestamp; `None` when no record has one.
+    ///
+    /// # Errors
+    /// [`Error::Unreadable`] and [`Error::Corrupt`].
+    pub fn max_timestamp(&self, upto: Offset) -> Result<Option<Found>, Error> {
+        let mut best: Option<(usize, TimestampOffset)> = None;
+        for at in 0..self.segment_count() {
+            if self.segment(at).base >= upto {
+                break;
+            }
+            let mut largest = self.largest(at)?;
+            if largest.offset >= upto || largest.offset < self.start {
+                largest = self.largest_between(at, upto)?;
+            }
+            if largest.timestamp_ms >= 0
+                && best.is_none_or(|(_, other)| largest.timestamp_ms > other.timestamp_ms)
+            {
+                best = Some((at, largest));
+            }
+        }
+        let Some((at, largest)) = best else {
+            return Ok(None);
+        };
+        let (at, position) = self.locate(largest.offset).map(|(found, position)| {
+            debug_assert_eq!(
+                found, at,
+                "the batch lies in the segment whose largest it is"
+            );
+            (found, position)
+        })?;
+        let segment = self.segment(at);
+        let file = self.log_file(at)?;
+        let mut walk = Walk::new(&file, position, segment.bytes, segment.base);
+        let Some(placed) = walk.next().map_err(|stop| stop.into_error(&file))? else {
+            return Ok(None);
+        };
+        let wanted = |record: &Record<'_>| {
+            record.timestamp_ms == largest.timestamp_ms && record.offset >= self.start
+        };
+        first_record(&file, &placed, wanted)
+    }
+
+    /// The largest timestamp of a segment.
+    pub(crate) fn largest(&self, at: usize) -> Result<TimestampOffset, Error> {
+        match self.sealed.get(at) {
+            Some(segment) => segment.largest(&self.shelf(), self.segment_end(at)),
+            None => Ok(self.active.indexing.largest),
+        }
+    }
+
+    /// The largest timestamp of those batches of a segment that may be read.
+    fn largest_between(&self, at: usize, upto: Offset) -> Result<TimestampOffset, Error> {
+        let segment = self.segment(at);
+        let file = self.log_file(at)?;
+        let mut largest = TimestampOffset::none(segment.base);
+        let mut walk = Walk::new(&file, 0, segment.bytes, segment.base);
+        while let Some(placed) = walk.next().map_err(|stop| stop.into_error(&file))? {
+            let (header, offset) = (&placed.header, placed.header.last_offset());
+            if offset >= upto {
+                break;
+            }
+            if offset >= self.start && header.max_timestamp() > largest.timestamp_ms {
+                largest = TimestampOffset {
+                    timestamp_ms: header.max_timestamp(),
+                    offset,
+                };
+            }
+        }
+        Ok(largest)
+    }
+
+    /// A byte of a segment before which no batch has a record as new as `timestamp_ms`, nor one that may be read.
+    fn position_before(&self, at: usize, timestamp_ms: i64) -> Result<u64, Error> {
+        let floor = match self.sealed.get(at) {
+            Some(segment) => {
+                let times = self.shelf().indexes(segment, self.segment_end(at))?.times;
+                times
+                    .floor(timestamp_ms)
+                    .map_err(|error| Error::read(times.path(), error))?
+            }
+            None => {
+                let times = &self.active.indexing.indexes.times;
+                times
+                    .floor(timestamp_ms)
+                    .map_err(|error| Error::read(times.path(), error))?
+            }
+        };
+        let base = self.segment(at).base;
+        let from = floor.map_or(base, |entry| entry.offset).max(self.start);
+        let (found, position) = self.locate(from)?;
+        Ok(if found == at { position } else { 0 })
+    }
+}
+
+/// The first record of a batch that is wanted. The batch is checked first: what is damaged is not answered.
+fn first_record(
+    file: &File,
+    placed: &Placed,
+    wanted: impl Fn(&Record<'_>) -> bool,
+) -> Result<Option<Found>, Error> {
+    let corrupt = |fact: String| Error::Corrupt {
+        path: file.path().to_owned(),
+        position: placed.position,
+        expected: placed.header.base_offset(),
+        fact,
+    };
+    let mut bytes = vec![0; placed.header.batch_bytes()];
+    file.read_exact_at(placed.position, &mut bytes)
+        .map_err(|error| Error::read(file.path(), error))?;
+    let batch = Batch::check(&bytes).map_err(|defect| corrupt(defect.to_string()))?;
+    let mut scratch = Vec::new();
+    let records = Records::of(
+        &batch,
+        &mut scratch,
+        &mut Decompressor::new(),
+        Limits::default(),
+    )
+    .map_err(|error| corrupt(error.to_string()))?;
+    for record in records {
+        let record = record.map_err(|defect| corrupt(defect.to_string()))?;
+        if wanted(&record) {
+            let epoch = placed.header.leader_epoch();
+            return Ok(Some(Found {
+                offset: record.offset,
+                timestamp_ms: record.timestamp_ms,
+                leader_epoch: Some(epoch).filter(|epoch| *epoch >= LeaderEpoch::ZERO),
+            }));
+        }
+    }
+    Ok(None)
+}
