@@ -230,3 +230,6 @@ impl<W> Connection<W> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -389,3 +389,6 @@ impl Sessions {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
