@@ -137,3 +137,93 @@ fn take_more(bytes: &mut &[u8], first: u8, bytes_max: usize) -> Option<u64> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn small_numbers_of_both_signs_take_one_byte() {
+        for (value, encoded) in [
+            (0, &[0x00][..]),
+            (-1, &[0x01]),
+            (1, &[0x02]),
+            (63, &[0x7e]),
+            (-64, &[0x7f]),
+            (64, &[0x80, 0x01]),
+            (-65, &[0x81, 0x01]),
+            (8191, &[0xfe, 0x7f]),
+            (8192, &[0x80, 0x80, 0x01]),
+            (i32::MAX, &[0xfe, 0xff, 0xff, 0xff, 0x0f]),
+            (i32::MIN, &[0xff, 0xff, 0xff, 0xff, 0x0f]),
+        ] {
+            let mut out = Vec::new();
+            put(&mut out, value);
+            assert_eq!(out, encoded, "{value}");
+            assert_eq!(bytes(value), encoded.len());
+            assert_eq!(take(&mut &out[..]), Some(value));
+        }
+        let mut out = Vec::new();
+        put_long(&mut out, i64::MIN);
+        assert_eq!(
+            out,
+            [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01]
+        );
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        // 2^32, and a sixth byte.
+        assert_eq!(
+            take_unsigned(&mut &[0x80, 0x80, 0x80, 0x80, 0x10][..]),
+            None
+        );
+        assert_eq!(
+            take_unsigned(&mut &[0x80, 0x80, 0x80, 0x80, 0x80, 0x00][..]),
+            None
+        );
+        // 2^64, and an eleventh byte.
+        let mut long = [0x80; 11];
+        long[9] = 0x02;
+        assert_eq!(take_unsigned_long(&mut &long[..]), None);
+        long[9] = 0x80;
+        assert_eq!(take_unsigned_long(&mut &long[..]), None);
+        // Cut.
+        assert_eq!(take_unsigned(&mut &[][..]), None);
+        assert_eq!(take_unsigned(&mut &[0x80][..]), None);
+        // Longer than need be, as some writers pad: the value counts.
+        assert_eq!(take_unsigned(&mut &[0x81, 0x80, 0x00][..]), Some(1));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_put_is_taken(value in any::<i32>(), shift in 0u32..64, long in any::<i64>()) {
+            let long = long >> shift;
+            let mut out = Vec::new();
+            put(&mut out, value);
+            prop_assert_eq!(out.len(), bytes(value));
+            put_long(&mut out, long);
+            prop_assert_eq!(out.len(), bytes(value) + long_bytes(long));
+            put_unsigned(&mut out, value.cast_unsigned());
+            put_unsigned_long(&mut out, long.cast_unsigned());
+            let mut rest = &out[..];
+            prop_assert_eq!(take(&mut rest), Some(value));
+            prop_assert_eq!(take_long(&mut rest), Some(long));
+            prop_assert_eq!(take_unsigned(&mut rest), Some(value.cast_unsigned()));
+            prop_assert_eq!(take_unsigned_long(&mut rest), Some(long.cast_unsigned()));
+            prop_assert!(rest.is_empty());
+        }
+
+        #[test]
+        fn noise_never_reads_beyond_the_bound(noise in proptest::collection::vec(any::<u8>(), 0..16)) {
+            let mut rest = &noise[..];
+            let _ = take_long(&mut rest);
+            prop_assert!(noise.len() - rest.len() <= VARLONG_BYTES_MAX);
+            let mut rest = &noise[..];
+            let _ = take(&mut rest);
+            prop_assert!(noise.len() - rest.len() <= VARINT_BYTES_MAX);
+        }
+    }
+}

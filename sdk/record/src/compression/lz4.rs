@@ -1,6 +1,9 @@
 //! LZ4 frames (LZ4 Frame Format 1.6) around `lz4_flex` blocks. Written as Kafka's Java client can read them: independent
 //! blocks of 64 KiB, no content size, no checksums but the header's. Read with everything the format allows but dictionaries.
 //!
+//! The decoder is the library's one without `unsafe` (feature `safe-decode`): 8 GB/s instead of 9 on JSON, for bytes that anyone
+//! may have written.
+//!
 //! ```text
 //!   04 22 4d 18 | flags | block size | [content size u64] | header checksum | blocks | 00 00 00 00 | [content xxh32]
 //!   block: length u32, top bit: not compressed | bytes | [xxh32]
