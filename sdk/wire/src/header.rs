@@ -110,14 +110,15 @@ fn frame<H: Message, M: Message>(
     message: &M,
     version: i16,
 ) -> Result<Encoded, EncodeError> {
-    let length = header.encoded_len(header_version)? + message.encoded_len(version)?;
+    let body = message.measure(version)?;
+    let length = header.encoded_len(header_version)? + body.bytes;
     let Ok(prefix) = i32::try_from(length) else {
         return Err(EncodeError::TooLong {
             length,
             limit: 0x7fff_ffff,
         });
     };
-    let mut encoder = Encoder::with_capacity(4 + length);
+    let mut encoder = Encoder::with_capacity(4 + length - body.deferred);
     encoder.bytes(&prefix.to_be_bytes());
     header.encode(header_version, &mut encoder)?;
     message.encode(version, &mut encoder)?;
@@ -215,6 +216,11 @@ mod tests {
         assert_eq!(
             usize::try_from(length).unwrap(),
             frame.bytes.len() - 4 + 3000
+        );
+        assert_eq!(
+            frame.bytes.capacity(),
+            frame.bytes.len(),
+            "one allocation, of what is written here"
         );
 
         // Filled in, it is a frame like any other.

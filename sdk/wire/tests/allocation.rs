@@ -6,10 +6,12 @@
 mod support;
 
 use highwater_wire::DecodeError;
+use highwater_wire::records::MetadataRecord;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use support::bytes::{Drawn, Entropy, Schemas};
 use support::catalog::{Entry, Failure, catalog};
+use support::golden::{RECORDS, golden, record};
 
 thread_local! {
     static ALLOCATED: Cell<usize> = const { Cell::new(0) };
@@ -201,4 +203,30 @@ fn four_bytes_that_made_a_process_abort_are_refused() {
             left: 0
         }))
     );
+}
+
+#[test]
+fn a_record_of_the_metadata_log_is_decoded_without_allocating_whatever_became_of_it() {
+    let ask = |value: &[u8]| {
+        let before = ALLOCATED.with(Cell::get);
+        let read = MetadataRecord::decode(value).is_ok();
+        assert_eq!(ALLOCATED.with(Cell::get) - before, 0, "{value:02x?}");
+        read
+    };
+    for golden in golden(RECORDS) {
+        let (_, mut value) = record(&golden);
+        assert!(ask(&value));
+        for cut in 0..value.len() {
+            assert!(!ask(&value[..cut]), "{} cut at {cut}", golden.name);
+        }
+        for at in 0..value.len() {
+            for byte in [0, 0x7f, 0x80, 0xff] {
+                let was = std::mem::replace(&mut value[at], byte);
+                ask(&value);
+                value[at] = was;
+            }
+        }
+        value.push(0);
+        assert!(!ask(&value), "{} with a byte behind it", golden.name);
+    }
 }

@@ -3,36 +3,11 @@
 
 mod support;
 
+use highwater_wire::ApiKey;
 use highwater_wire::records::MetadataRecord;
 use std::collections::BTreeMap;
 use support::catalog::catalog;
-
-struct Golden<'a> {
-    name: &'a str,
-    version: i16,
-    bytes: Vec<u8>,
-}
-
-fn golden(text: &str) -> impl Iterator<Item = Golden<'_>> {
-    text.lines()
-        .filter(|line| !line.starts_with('#'))
-        .map(|line| {
-            let mut words = line.split(' ');
-            let (name, version) = (
-                words.next().unwrap(),
-                words.next().unwrap().parse().unwrap(),
-            );
-            let hex = words.next().unwrap_or_default();
-            let bytes = (0..hex.len() / 2)
-                .map(|at| u8::from_str_radix(&hex[at * 2..at * 2 + 2], 16).unwrap())
-                .collect();
-            Golden {
-                name,
-                version,
-                bytes,
-            }
-        })
-}
+use support::golden::{APIS, Golden, MESSAGES, RECORDS, golden, record};
 
 #[test]
 fn every_message_of_kafka_is_read_and_written_again_as_it_was() {
@@ -42,7 +17,7 @@ fn every_message_of_kafka_is_read_and_written_again_as_it_was() {
         name,
         version,
         bytes,
-    } in golden(include_str!("golden/messages.txt"))
+    } in golden(MESSAGES)
     {
         let entry = catalog.iter().find(|entry| entry.name == name).expect(name);
         assert_eq!(
@@ -66,15 +41,9 @@ fn every_message_of_kafka_is_read_and_written_again_as_it_was() {
 #[test]
 fn every_record_of_the_metadata_log_is_read_and_written_again_as_it_was() {
     let mut seen = BTreeMap::new();
-    for Golden {
-        name,
-        version,
-        bytes,
-    } in golden(include_str!("golden/records.txt"))
-    {
-        let id = support::catalog::record_id(name);
-        let mut value = vec![1, id, u8::try_from(version).unwrap()];
-        value.extend(bytes);
+    for golden in golden(RECORDS) {
+        let (id, value) = record(&golden);
+        let Golden { name, version, .. } = golden;
         let (record, read) = MetadataRecord::decode(&value).expect(name);
         assert_eq!(
             (format!("{}Record", record.name()), read),
@@ -92,4 +61,42 @@ fn every_record_of_the_metadata_log_is_read_and_written_again_as_it_was() {
     for (id, (last, latest)) in seen {
         assert_eq!(last, latest, "record {id}");
     }
+}
+
+#[test]
+fn the_apis_are_those_of_kafka_with_the_versions_that_are_stable_there() {
+    let catalog = catalog();
+    let mut missing: Vec<ApiKey> = ApiKey::ALL.to_vec();
+    for line in APIS.lines().filter(|line| !line.starts_with('#')) {
+        let words: Vec<&str> = line.split(' ').collect();
+        let [id, name, versions, flexible] = words[..] else {
+            panic!("{line}")
+        };
+        let api = ApiKey::from_id(id.parse().unwrap()).expect(name);
+        assert_eq!(api.name(), name);
+        let flexible = flexible
+            .strip_suffix('+')
+            .map_or(i16::MAX, |first| first.parse().unwrap());
+        assert_eq!(api.first_flexible_version(), flexible, "{name}");
+        missing.retain(|other| *other != api);
+        let (first, last) = versions.split_once('-').unwrap_or((versions, versions));
+        let last = if name == "InitProducerId" { "5" } else { last };
+        for kind in ["Request", "Response"] {
+            let whole = format!("{name}{kind}");
+            let Some(entry) = catalog.iter().find(|entry| entry.name == whole) else {
+                continue;
+            };
+            assert_eq!(
+                (entry.first, entry.last),
+                (first.parse().unwrap(), last.parse().unwrap()),
+                "{whole}"
+            );
+            assert_eq!(entry.flexible, flexible, "{whole}");
+        }
+    }
+    let later = [
+        ApiKey::StreamsGroupTopologyDescriptionUpdate,
+        ApiKey::UnregisterController,
+    ];
+    assert_eq!(missing, later, "all but those that came after 4.3");
 }

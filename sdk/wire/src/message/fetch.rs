@@ -166,7 +166,8 @@ pub struct PartitionData<'a> {
     /// Replica to read from instead, -1 for none.
     #[wire(versions = 11.., default = -1)]
     pub preferred_read_replica: i32,
-    /// Whole record batches. Never send null: librdkafka refuses it; send none instead.
+    /// Whole record batches. Say none rather than null, as the default does: librdkafka refuses null.
+    #[wire(default = Some(RecordBytes::Bytes(&[])))]
     pub records: Option<RecordBytes<'a>>,
 }
 

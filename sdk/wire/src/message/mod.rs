@@ -74,9 +74,17 @@ pub trait Message: Put + Sized {
     /// # Errors
     /// Where this version cannot say what the message says.
     fn encoded_len(&self, version: i16) -> Result<usize, EncodeError> {
+        Ok(self.measure(version)?.bytes)
+    }
+
+    /// How many bytes the message takes in this version, and how many of them are deferred.
+    ///
+    /// # Errors
+    /// Where this version cannot say what the message says.
+    fn measure(&self, version: i16) -> Result<Length, EncodeError> {
         let mut length = Length::default();
         self.put(written::<Self>(version)?, &mut length)?;
-        Ok(length.bytes)
+        Ok(length)
     }
 
     /// Writes the message in this version.

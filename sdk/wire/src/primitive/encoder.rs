@@ -66,11 +66,13 @@ const fn low_seven_bits(value: u32) -> u8 {
     (value & 0x7f) as u8
 }
 
-/// A sink that only counts, deferred bytes included.
+/// A sink that only counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Length {
-    /// Bytes so far.
+    /// Bytes so far, the deferred ones included.
     pub bytes: usize,
+    /// Deferred bytes so far. Invariant: deferred <= bytes.
+    pub deferred: usize,
 }
 
 impl Sink for Length {
@@ -82,6 +84,7 @@ impl Sink for Length {
     #[inline]
     fn deferred(&mut self, bytes: u32) {
         self.bytes += bytes as usize;
+        self.deferred += bytes as usize;
     }
 
     #[inline]

@@ -87,36 +87,3 @@ fn written<M: Message>(message: &M, version: i16) -> Result<Vec<u8>, EncodeError
     );
     Ok(encoded.bytes)
 }
-
-/// The number of a metadata record, by Kafka's list and not by ours.
-pub(crate) fn record_id(name: &str) -> u8 {
-    match name {
-        "RegisterBrokerRecord" => 0,
-        "UnregisterBrokerRecord" => 1,
-        "TopicRecord" => 2,
-        "PartitionRecord" => 3,
-        "ConfigRecord" => 4,
-        "PartitionChangeRecord" => 5,
-        "FenceBrokerRecord" => 7,
-        "UnfenceBrokerRecord" => 8,
-        "RemoveTopicRecord" => 9,
-        "DelegationTokenRecord" => 10,
-        "UserScramCredentialRecord" => 11,
-        "FeatureLevelRecord" => 12,
-        "ClientQuotaRecord" => 14,
-        "ProducerIdsRecord" => 15,
-        "BrokerRegistrationChangeRecord" => 17,
-        "AccessControlEntryRecord" => 18,
-        "RemoveAccessControlEntryRecord" => 19,
-        "NoOpRecord" => 20,
-        "ZkMigrationStateRecord" => 21,
-        "RemoveUserScramCredentialRecord" => 22,
-        "BeginTransactionRecord" => 23,
-        "EndTransactionRecord" => 24,
-        "AbortTransactionRecord" => 25,
-        "RemoveDelegationTokenRecord" => 26,
-        "RegisterControllerRecord" => 27,
-        "ClearElrRecord" => 28,
-        _ => panic!("{name} is no record"),
-    }
-}

@@ -3,6 +3,7 @@
 
 pub(crate) mod bytes;
 pub(crate) mod catalog;
+pub(crate) mod golden;
 
 // The derive's own reading of the attributes: it cannot be linked, being part of a macro crate.
 #[allow(missing_docs, unreachable_pub)]
