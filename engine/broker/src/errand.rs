@@ -20,15 +20,21 @@ use crate::shard::Shard;
 /// How many errands wait at a shard before those who send them wait themselves.
 const EXCHANGE_DEPTH: usize = 4096;
 
-/// One shard's end of what the shards of a broker send each other.
+/// What the shards of a broker send each other, before any of them starts. Clones are the same; each shard takes one.
+#[derive(Clone)]
 pub struct Mailbox(pub(crate) Exchange<Message, Reply>);
 
-/// One mailbox for each shard, to be made before any of them starts.
-pub fn mailboxes(shards: u16) -> Vec<Mailbox> {
-    highwater_reactor::exchange(shards, EXCHANGE_DEPTH)
-        .into_iter()
-        .map(Mailbox)
-        .collect()
+impl Mailbox {
+    /// For `shards` shards.
+    pub fn new(shards: u16) -> Mailbox {
+        Mailbox(Exchange::new(shards, EXCHANGE_DEPTH))
+    }
+}
+
+impl std::fmt::Debug for Mailbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Mailbox")
+    }
 }
 
 /// A piece of work that one shard does for another.

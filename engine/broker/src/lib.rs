@@ -21,7 +21,7 @@ mod serve;
 mod shard;
 mod stats;
 
-pub use errand::{Mailbox, mailboxes};
+pub use errand::Mailbox;
 pub use keeper::{checkpoint, write as write_checkpoints};
 pub use partitions::{CheckpointRow, Storage};
 pub use seats::Seats;

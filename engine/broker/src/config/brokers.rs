@@ -7,7 +7,6 @@ use crate::config::kind::{INT, Kind, LONG, int, long};
 const SHARDS: &str = "work is divided over shards, one for each core; see `highwater.shards`";
 const ONE_PROCESS: &str = "broker and controller are one process without a connection between them";
 const ONE_DIRECTORY: &str = "the metadata log lies in the data directory";
-const KEPT_CODEC: &str = "batches are stored as they came; the broker never recompresses";
 const NO_PURGATORY: &str =
     "a waiting request is woken by what it waits for; nothing piles up that must be purged";
 const WITH_CHECKPOINTS: &str =
@@ -55,13 +54,13 @@ pub static BROKERS: &[Entry] = &[
     Entry::new("broker.session.timeout.ms", INT, "How long a broker may be silent before the controller fences it.")
         .default("9000").waits(Feature::Replication),
     Entry::new("compression.gzip.level", Kind::LevelOrDefault(1, 9), "Default of the topic setting `compression.gzip.level`.")
-        .default("-1").dynamic().idle(KEPT_CODEC),
+        .default("-1").dynamic(),
     Entry::new("compression.lz4.level", Kind::Int(1, 17), "Default of the topic setting `compression.lz4.level`.")
-        .default("9").dynamic().idle(KEPT_CODEC),
+        .default("9").dynamic(),
     Entry::new("compression.type", Kind::Text, "Default of the topic setting `compression.type`.")
-        .default("producer").dynamic().idle(KEPT_CODEC),
+        .default("producer").dynamic(),
     Entry::new("compression.zstd.level", Kind::Int(-131_072, 22), "Default of the topic setting `compression.zstd.level`.")
-        .default("3").dynamic().idle(KEPT_CODEC),
+        .default("3").dynamic(),
     Entry::new("connections.max.idle.ms", LONG, "A connection without traffic for so long is closed.")
         .default("600000"),
     Entry::new("controlled.shutdown.enable", Kind::Boolean, "Whether leadership is handed over before a stop.")
@@ -166,8 +165,7 @@ pub static BROKERS: &[Entry] = &[
         .default("flushed").dynamic(),
     Entry::new("highwater.shards", int(0), "How many shards, each a thread with its own partitions and connections; 0 takes one for each core the process may use.")
         .default("0"),
-    Entry::new("highwater.shards.pin", Kind::Choice(&["auto", "true", "false"]), "Whether each shard keeps to one core. `auto` pins when the process has one engine and a core for each shard.")
-        .default("auto"),
+    Entry::new("highwater.shards.pin", Kind::Boolean, "Whether each shard keeps to one core, where there are as many cores as shards of the process.").default("true"),
     Entry::new("initial.broker.registration.timeout.ms", INT, "How long a start waits for the registration.")
         .default("60000").idle(ONE_PROCESS),
     Entry::new("inter.broker.listener.name", Kind::Text, "The listener that brokers use among themselves.")

@@ -10,13 +10,13 @@ pub static TOPICS: &[Entry] = &[
     topic("cleanup.policy", Kind::List(&["compact", "delete"]), "What happens to old segments: `delete` drops them by age and size, `compact` keeps the last record of each key. Until compaction is there, `compact` alone keeps everything.")
         .default("delete").from(&[same("log.cleanup.policy")]),
     topic("compression.gzip.level", Kind::LevelOrDefault(1, 9), "The level where `compression.type` is gzip.")
-        .default("-1").from(&[same("compression.gzip.level")]).idle(KEPT_CODEC),
+        .default("-1").from(&[same("compression.gzip.level")]),
     topic("compression.lz4.level", Kind::Int(1, 17), "The level where `compression.type` is lz4.")
-        .default("9").from(&[same("compression.lz4.level")]).idle(KEPT_CODEC),
-    topic("compression.type", Kind::Choice(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]), "The codec that batches should have; `producer` keeps what came. A batch that came in another codec is stored as it came all the same: every consumer reads every codec.")
-        .default("producer").from(&[same("compression.type")]).idle(KEPT_CODEC),
+        .default("9").from(&[same("compression.lz4.level")]),
+    topic("compression.type", Kind::Choice(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]), "The codec batches are stored in; `producer` keeps what came. Any other makes the broker open and pack anew every batch that came otherwise, which costs it CPU.")
+        .default("producer").from(&[same("compression.type")]),
     topic("compression.zstd.level", Kind::Int(-131_072, 22), "The level where `compression.type` is zstd.")
-        .default("3").from(&[same("compression.zstd.level")]).idle(KEPT_CODEC),
+        .default("3").from(&[same("compression.zstd.level")]),
     topic("delete.retention.ms", long(0), "How long tombstones of a compacted topic stay readable.")
         .default("86400000").from(&[same("log.cleaner.delete.retention.ms")]).waits(Feature::Compaction),
     topic("file.delete.delay.ms", long(0), "How long the files of a removed segment stay before they leave the disk.")
@@ -76,8 +76,6 @@ pub static TOPICS: &[Entry] = &[
     topic("unclean.leader.election.enable", Kind::Boolean, "Whether a replica that is behind may lead when no other is left.")
         .default("false").from(&[same("unclean.leader.election.enable")]).waits(Feature::Replication),
 ];
-
-const KEPT_CODEC: &str = "batches are stored as they came; the broker never recompresses";
 
 const fn topic(name: &'static str, kind: Kind, doc: &'static str) -> Entry {
     Entry::new(name, kind, doc).dynamic()

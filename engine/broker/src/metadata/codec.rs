@@ -11,7 +11,7 @@ use crate::metadata::record::{Record, Registration, Resource};
 
 /// The `metadata.version` that a new cluster is given: 4.0-IV3. What later levels add (eligible leader replicas by
 /// default, share and streams groups) does not exist here.
-pub const METADATA_VERSION: i16 = 25;
+pub(crate) const METADATA_VERSION: i16 = 25;
 
 /// `ConfigResource.Type`.
 const TOPIC: i8 = 2;
@@ -32,7 +32,7 @@ pub enum Error {
 }
 
 /// The value of a log record.
-pub fn encode(record: &Record) -> Result<Vec<u8>, EncodeError> {
+pub(crate) fn encode(record: &Record) -> Result<Vec<u8>, EncodeError> {
     match record {
         Record::Feature { name, level } => MetadataRecord::from(wire::FeatureLevelRecord {
             name,
@@ -156,7 +156,7 @@ fn register(registration: &Registration) -> Result<Vec<u8>, EncodeError> {
 }
 
 /// The record that `value` is.
-pub fn decode(value: &[u8]) -> Result<Record, Error> {
+pub(crate) fn decode(value: &[u8]) -> Result<Record, Error> {
     let (record, _) = MetadataRecord::decode(value)?;
     let kind = record.name();
     Ok(match record {
@@ -245,7 +245,7 @@ fn configured(record: &wire::ConfigRecord<'_>) -> Record {
 
 /// The value of the control record that begins an epoch (`LeaderChangeMessage` version 0): who leads, and who voted. It
 /// is written by hand because no other control record is ever needed here.
-pub fn leader_change(leader: i32) -> Vec<u8> {
+pub(crate) fn leader_change(leader: i32) -> Vec<u8> {
     let mut value = vec![0, 0];
     value.extend(leader.to_be_bytes());
     // Voters, then those who granted their votes: compact arrays of one voter each, no tagged fields.
@@ -259,7 +259,7 @@ pub fn leader_change(leader: i32) -> Vec<u8> {
 }
 
 /// The key of that control record: version 0, type 2.
-pub const LEADER_CHANGE_KEY: [u8; 4] = [0, 0, 0, 2];
+pub(crate) const LEADER_CHANGE_KEY: [u8; 4] = [0, 0, 0, 2];
 
 #[cfg(test)]
 mod tests {

@@ -6,6 +6,7 @@
 //! ```
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use highwater_log::{DataDir, uuid_text};
 use highwater_reactor::local::{Semaphore, oneshot};
 use highwater_reactor::{Reactor, ShardId};
 use highwater_wire::ErrorCode;
+use uuid::Uuid;
 
 use crate::config::{Overrides, brokers, warnings};
 use crate::errand::{self, Errand};
@@ -35,6 +37,8 @@ pub struct Controller {
     image: RefCell<Arc<Image>>,
     /// One change at a time.
     line: Semaphore,
+    /// Ids of topics that were deleted before this run.
+    removed: RefCell<BTreeSet<Uuid>>,
 }
 
 /// What a broker is started as.
@@ -64,10 +68,14 @@ impl Controller {
         );
         let mut draft = empty.draft();
         let mut astray = 0_u64;
+        let mut removed = BTreeSet::new();
         let config = journal_config(&empty);
         let journal = Journal::open(reactor, data_dir, config, &mut |record| {
             if !record.replay(&mut draft) {
                 astray += 1;
+            }
+            if let Record::RemoveTopic { id } = record {
+                removed.insert(*id);
             }
         })
         .await?;
@@ -83,6 +91,7 @@ impl Controller {
             journal,
             image: RefCell::new(Arc::new(image)),
             line: Semaphore::new(1),
+            removed: RefCell::new(removed),
         });
         controller.register(&birth.listener).await?;
         Ok(controller)
@@ -91,6 +100,11 @@ impl Controller {
     /// The metadata as they stand.
     pub fn image(&self) -> Arc<Image> {
         Arc::clone(&self.image.borrow())
+    }
+
+    /// The ids of topics that were deleted before this run, for whoever finds what is left of them; once.
+    pub fn take_removed(&self) -> BTreeSet<Uuid> {
+        self.removed.take()
     }
 
     /// Makes a change: decided, durable and taken in by every shard when this returns. Dropped, it is made all the same.

@@ -23,7 +23,7 @@ use crate::metadata::image::METADATA_TOPIC;
 use crate::metadata::record::Record;
 
 /// The id of the metadata topic (`Uuid.METADATA_TOPIC_ID`).
-pub const METADATA_TOPIC_ID: Uuid = Uuid::from_u128(1);
+pub(crate) const METADATA_TOPIC_ID: Uuid = Uuid::from_u128(1);
 
 /// No change is larger: ten thousand records of the longest names and values.
 const BATCH_BYTES_MAX: usize = 64 << 20;
@@ -71,9 +71,10 @@ pub enum Error {
 
 /// The metadata log, on the controller's shard.
 #[derive(Debug)]
-pub struct Journal {
+pub(crate) struct Journal {
     reactor: Reactor,
     log: RefCell<Log>,
+    /// Of this run: one above that of the last.
     epoch: LeaderEpoch,
 }
 
@@ -83,7 +84,7 @@ impl Journal {
     ///
     /// # Errors
     /// [`Error::Damaged`] where more than such a change is unreadable: nothing on disk has been touched then.
-    pub async fn open(
+    pub(crate) async fn open(
         reactor: &Reactor,
         data_dir: &DataDir,
         config: Config,
@@ -123,17 +124,12 @@ impl Journal {
     }
 
     /// The offset the next record gets.
-    pub fn end(&self) -> Offset {
+    pub(crate) fn end(&self) -> Offset {
         self.log.borrow().end_offset()
     }
 
-    /// The epoch of this run, one above that of the last.
-    pub fn epoch(&self) -> LeaderEpoch {
-        self.epoch
-    }
-
     /// Begins this run's epoch: the control record by which KRaft says who leads. Not durable before the next append.
-    pub fn begin(&self, now_ms: i64, leader: i32) -> Result<(), Error> {
+    pub(crate) fn begin(&self, now_ms: i64, leader: i32) -> Result<(), Error> {
         let mut builder = BatchBuilder::new();
         builder.set_control(true);
         push(
@@ -149,7 +145,7 @@ impl Journal {
     ///
     /// # Errors
     /// The change is then not in the log, or nothing more can be written to it.
-    pub async fn append(&self, now_ms: i64, records: &[Record]) -> Result<Offset, Error> {
+    pub(crate) async fn append(&self, now_ms: i64, records: &[Record]) -> Result<Offset, Error> {
         let mut builder = BatchBuilder::new();
         for record in records {
             let value = codec::encode(record)
@@ -162,7 +158,7 @@ impl Journal {
     }
 
     /// Makes everything durable and leaves the files as a clean stop does.
-    pub async fn close(&self) -> Result<(), Error> {
+    pub(crate) async fn close(&self) -> Result<(), Error> {
         let ticket = self.log.borrow_mut().close()?;
         let outcome = ticket.sync(&self.reactor).await;
         Ok(self.log.borrow_mut().synced(&ticket, outcome)?)

@@ -1,7 +1,7 @@
 //! Which names a topic can have (`Topic.java`). It does not know which topics there are.
 
 /// The longest name.
-pub const LENGTH_MAX: usize = 249;
+pub(crate) const LENGTH_MAX: usize = 249;
 
 /// Why a name cannot be a topic's. The texts are those Kafka's users know.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,7 +25,7 @@ pub enum Invalid {
 }
 
 /// Whether `name` can be a topic's.
-pub fn check(name: &str) -> Result<(), Invalid> {
+pub(crate) fn check(name: &str) -> Result<(), Invalid> {
     if name.is_empty() {
         return Err(Invalid::Empty);
     }
@@ -45,7 +45,7 @@ pub fn check(name: &str) -> Result<(), Invalid> {
 }
 
 /// Whether two names are one in a metric, where `.` becomes `_`.
-pub fn collides(a: &str, b: &str) -> bool {
+pub(crate) fn collides(a: &str, b: &str) -> bool {
     a != b && a.len() == b.len() && a.bytes().zip(b.bytes()).all(|(a, b)| unify(a) == unify(b))
 }
 

@@ -28,22 +28,11 @@ pub struct Settings {
     /// `highwater.shards`; `None` is one for each core.
     pub shards: Option<u16>,
     /// `highwater.shards.pin`.
-    pub pin: Pin,
+    pub pin: bool,
     /// Every known setting as it was given: the layer below the dynamic ones.
     pub statics: Overrides,
     /// What the log should say about these settings when the engine starts.
     pub warnings: Vec<String>,
-}
-
-/// Whether shards keep to cores.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pin {
-    /// Where this is the only engine of the process and there is a core for each shard.
-    Auto,
-    /// Always.
-    Always,
-    /// Never.
-    Never,
 }
 
 /// Why settings cannot be used: one, or several at once.
@@ -213,11 +202,7 @@ impl Settings {
             shards: text("highwater.shards")
                 .and_then(|t| t.parse().ok())
                 .filter(|n| *n > 0),
-            pin: match text("highwater.shards.pin") {
-                Some("true") => Pin::Always,
-                Some("false") => Pin::Never,
-                Some(_) | None => Pin::Auto,
-            },
+            pin: text("highwater.shards.pin") != Some("false"),
             statics,
             warnings,
         })
@@ -230,6 +215,8 @@ impl Properties {
         let mut properties = Properties::new();
         properties.set_data_dir(data_dir);
         properties.set("listeners", "PLAINTEXT://127.0.0.1:0");
+        // Whoever embeds an engine has threads of its own on the same cores.
+        properties.set("highwater.shards.pin", "false");
         properties
     }
 
