@@ -20,7 +20,7 @@ pub struct ApiVersionsRequest<'a> {
 #[derive(Debug, Clone, PartialEq, Wire)]
 #[wire(api = ApiVersions, versions = 0..=4, flexible = 3..)]
 pub struct ApiVersionsResponse<'a> {
-    /// [`ErrorCode`](crate::ErrorCode) of the whole answer.
+    /// [`ErrorCode`] of the whole answer.
     pub error_code: i16,
     /// The APIs the broker speaks.
     pub api_keys: Array<'a, ApiVersion>,
