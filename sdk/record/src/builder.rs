@@ -1,5 +1,5 @@
-//! Records into a batch: each is encoded once, where it will be sent from. Knows nothing of partitions, limits of topics or
-//! time.
+//! Records into a batch: each is encoded once, where it will be sent from. Knows nothing of
+//! partitions, limits of topics or time.
 
 use crate::compression::{Codec, Compression, Compressor, Error};
 use crate::control::ControlRecord;
@@ -40,9 +40,11 @@ pub struct TooLarge {
     pub bytes: usize,
 }
 
-/// Collects records and makes a batch of them. Reused after [`BatchBuilder::finish`] or [`BatchBuilder::reset`] it keeps its memory.
+/// Collects records and makes a batch of them. Reused after [`BatchBuilder::finish`] or
+/// [`BatchBuilder::reset`] it keeps its memory.
 ///
-/// Offsets start at 0 (the broker stamps the batch), timestamps are deltas to that of the first record.
+/// Offsets start at 0 (the broker stamps the batch), timestamps are deltas to that of the first
+/// record.
 #[derive(Debug, Clone)]
 pub struct BatchBuilder {
     /// Room for the header, then the records so far, encoded.
@@ -78,13 +80,15 @@ impl BatchBuilder {
         }
     }
 
-    /// Sets the base timestamp, which is otherwise that of the first record. Before the first append.
+    /// Sets the base timestamp, which is otherwise that of the first record. Before the first
+    /// append.
     pub fn set_base_timestamp(&mut self, timestamp_ms: i64) {
         debug_assert_eq!(self.count, 0, "deltas of earlier records would be wrong");
         self.base_timestamp = Some(timestamp_ms);
     }
 
-    /// Sets base offset and leader epoch, for who writes a log of its own; a client leaves them at 0 and -1.
+    /// Sets base offset and leader epoch, for who writes a log of its own; a client leaves them at
+    /// 0 and -1.
     pub fn set_place(&mut self, base: Offset, epoch: LeaderEpoch) {
         self.base_offset = base;
         self.leader_epoch = epoch;
@@ -113,7 +117,8 @@ impl BatchBuilder {
         self.max_timestamp = now_ms;
     }
 
-    /// Appends a record at the next offset; `timestamp_ms` in milliseconds since 1970. Returns the bytes it took, uncompressed.
+    /// Appends a record at the next offset; `timestamp_ms` in milliseconds since 1970. Returns the
+    /// bytes it took, uncompressed.
     ///
     /// # Errors
     /// [`TooLarge`] when the batch would reach 2 GiB (or 2^31 records).
@@ -211,8 +216,9 @@ impl BatchBuilder {
 
     /// Makes the batch, appends it to `out`, and starts anew; returns the bytes it has.
     ///
-    /// Without a codec and with an empty `out` nothing is copied: the two change their memory.
-    /// A codec that does not make the records smaller is still used, since that is what was asked for.
+    /// Without a codec and with an empty `out` nothing is copied: the two change their memory. A
+    /// codec that does not make the records smaller is still used, since that is what was asked
+    /// for.
     ///
     /// # Errors
     /// [`Error`] when the codec cannot get memory; `out` and the builder are unchanged.

@@ -117,7 +117,8 @@ impl Compression {
         level: None,
     };
 
-    /// `codec` at its default level: gzip 6 (zlib's), zstd 3; LZ4 has one speed here, whatever its level.
+    /// `codec` at its default level: gzip 6 (zlib's), zstd 3; LZ4 has one speed here, whatever its
+    /// level.
     pub const fn of(codec: Codec) -> Compression {
         Compression { codec, level: None }
     }
@@ -226,8 +227,8 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Output that is allowed whatever the ratio, while `bytes_max` holds: 3 MiB of zeros are 115 bytes of zstd, and a
-    /// batch of this size is no bomb.
+    /// Output that is allowed whatever the ratio, while `bytes_max` holds: 3 MiB of zeros are 115
+    /// bytes of zstd, and a batch of this size is no bomb.
     pub const RATIO_FREE_BYTES: usize = 16 << 20;
 
     /// Bytes that may come out of `input_bytes`.
@@ -240,7 +241,8 @@ impl Limits {
 }
 
 impl Default for Limits {
-    /// 256 MiB and 1,100 to 1. Kafka takes batches of 1 MiB unless told otherwise, and gzip makes at most 1,032 to 1.
+    /// 256 MiB and 1,100 to 1. Kafka takes batches of 1 MiB unless told otherwise, and gzip makes
+    /// at most 1,032 to 1.
     fn default() -> Limits {
         Limits {
             bytes_max: 256 << 20,
@@ -280,7 +282,8 @@ pub enum Error {
     },
 }
 
-/// Compresses, and keeps the state of each codec it was used for: its memory is taken at the first batch and reused.
+/// Compresses, and keeps the state of each codec it was used for: its memory is taken at the first
+/// batch and reused.
 #[derive(Default)]
 pub struct Compressor {
     gzip: gzip::Encoder,
@@ -346,11 +349,12 @@ impl Decompressor {
 
     /// Appends what `input` holds to `out`.
     ///
-    /// Memory grows with what really comes out, and never beyond the limits: neither `out` nor the codec's own state follows
-    /// a size that the input only claims.
+    /// Memory grows with what really comes out, and never beyond the limits: neither `out` nor the
+    /// codec's own state follows a size that the input only claims.
     ///
     /// # Errors
-    /// [`Error::Corrupt`], or [`Error::TooLarge`] beyond `limits`; `out` then holds what it held before.
+    /// [`Error::Corrupt`], or [`Error::TooLarge`] beyond `limits`; `out` then holds what it held
+    /// before.
     pub fn decompress(
         &mut self,
         codec: Codec,

@@ -1,4 +1,5 @@
-//! The 61 bytes in front of every batch, as a view onto the bytes themselves. Knows nothing of records or codecs' insides.
+//! The 61 bytes in front of every batch, as a view onto the bytes themselves. Knows nothing of
+//! records or codecs' insides.
 
 use zerocopy::byteorder::big_endian::{I16, I32, I64, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -21,7 +22,8 @@ pub const NO_PRODUCER_ID: i64 = -1;
 pub const NO_PRODUCER_EPOCH: i16 = -1;
 /// Base sequence of a batch without idempotence, and of control batches.
 pub const NO_SEQUENCE: i32 = -1;
-/// A record cannot be smaller: length, attributes, two deltas, two lengths, header count, one byte each.
+/// A record cannot be smaller: length, attributes, two deltas, two lengths, header count, one byte
+/// each.
 pub(crate) const RECORD_BYTES_MIN: usize = 7;
 
 /// The header of a batch, big-endian as it lies (Kafka: `DefaultRecordBatch`).
@@ -108,8 +110,8 @@ impl Header {
         Offset::new(self.base_offset.get())
     }
 
-    /// Offset of the last record as produced: compaction keeps it even when that record is gone. Saturates on
-    /// nonsense, which a checked batch does not hold.
+    /// Offset of the last record as produced: compaction keeps it even when that record is gone.
+    /// Saturates on nonsense, which a checked batch does not hold.
     #[inline]
     pub fn last_offset(&self) -> Offset {
         Offset::new(
@@ -125,7 +127,8 @@ impl Header {
         self.last_offset().next()
     }
 
-    /// Bytes of the whole batch, header included: 12 + `batchLength`; 12 when the field is negative.
+    /// Bytes of the whole batch, header included: 12 + `batchLength`; 12 when the field is
+    /// negative.
     #[inline]
     pub fn batch_bytes(&self) -> usize {
         LENGTH_PREFIX_BYTES + usize::try_from(self.batch_length.get()).unwrap_or(0)
@@ -168,7 +171,8 @@ impl Header {
         self.base_timestamp.get()
     }
 
-    /// When tombstones and markers of this batch may go (the compactor writes it in the base timestamp's place, KIP-534).
+    /// When tombstones and markers of this batch may go (the compactor writes it in the base
+    /// timestamp's place, KIP-534).
     #[inline]
     pub fn delete_horizon_ms(&self) -> Option<i64> {
         self.attributes()
@@ -221,14 +225,16 @@ impl Header {
         self.record_count.get()
     }
 
-    /// Whether the batch holds one record for each offset it spans, and at least one: what a producer must send.
+    /// Whether the batch holds one record for each offset it spans, and at least one: what a
+    /// producer must send.
     #[inline]
     pub fn is_contiguous(&self) -> bool {
         self.record_count.get() >= 1
             && self.record_count.get().checked_sub(1) == Some(self.last_offset_delta.get())
     }
 
-    /// All that can be known without the body: length, magic, codec, counts and offsets hold together.
+    /// All that can be known without the body: length, magic, codec, counts and offsets hold
+    /// together.
     ///
     /// This is what walking a file by headers needs. The CRC is not looked at.
     ///
@@ -322,13 +328,15 @@ impl std::fmt::Debug for Header {
     }
 }
 
-/// The sequence number `records` after `sequence`: 0 comes after 2^31-1 (Kafka: `DefaultRecordBatch.incrementSequence`).
+/// The sequence number `records` after `sequence`: 0 comes after 2^31-1 (Kafka:
+/// `DefaultRecordBatch.incrementSequence`).
 #[inline]
 pub fn sequence_after(sequence: i32, records: i32) -> i32 {
     sequence.wrapping_add(records) & i32::MAX
 }
 
-/// The attribute bits of a batch: 0-2 codec, 3 timestamp type, 4 transactional, 5 control, 6 delete horizon.
+/// The attribute bits of a batch: 0-2 codec, 3 timestamp type, 4 transactional, 5 control, 6 delete
+/// horizon.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct Attributes(i16);
 
@@ -338,7 +346,8 @@ pub enum TimestampType {
     /// The producer, record by record (Kafka: `CreateTime`).
     #[default]
     Create,
-    /// The broker, once for the batch: every record has the batch's maximum (Kafka: `LogAppendTime`).
+    /// The broker, once for the batch: every record has the batch's maximum (Kafka:
+    /// `LogAppendTime`).
     LogAppend,
 }
 

@@ -1,7 +1,8 @@
-//! Kafka record batches (magic 2), byte by byte: header view, checked batch, builder, reader, codecs.
+//! Kafka record batches (magic 2), byte by byte: header view, checked batch, builder, reader,
+//! codecs.
 //!
-//! The crate knows the format and nothing else: no API, no socket, no clock. Bytes from outside become a [`Batch`] by
-//! [`Batch::check`] or a [`Defect`]; nothing in between exists.
+//! The crate knows the format and nothing else: no API, no socket, no clock. Bytes from outside
+//! become a [`Batch`] by [`Batch::check`] or a [`Defect`]; nothing in between exists.
 //!
 //! ```text
 //!  0        8     12    16 17   21    23        27       35      43      51  53      57      61
