@@ -279,6 +279,69 @@ fn what_kafka_wrote_is_written_again_byte_for_byte() {
 }
 
 #[test]
+fn a_batch_is_compacted_as_kafkas_cleaner_does() {
+    // The three records of `compacted` in GoldenBatches.java, of which the cleaner kept two, and
+    // none.
+    let mut builder = BatchBuilder::new();
+    builder.set_place(Offset::new(20), LeaderEpoch::new(5));
+    builder.set_producer(Producer {
+        id: 77,
+        epoch: 4,
+        base_sequence: 8,
+    });
+    let (old, kept) = (Some(&b"old"[..]), Some(&b"kept"[..]));
+    for (time, key, value) in [(1000, b"a", old), (1001, b"b", None), (1002, b"c", kept)] {
+        builder.append(time, Some(key), value, &[]).expect("small");
+    }
+    let (mut compressor, mut whole) = (Compressor::new(), Vec::new());
+    builder
+        .finish(&mut compressor, &Compression::NONE, &mut whole)
+        .expect("memory");
+    let batch = Batch::check(&whole).expect("a batch");
+    for (name, keep) in [
+        ("compacted-horizon.none.bin", true),
+        ("compacted-empty.none.bin", false),
+    ] {
+        builder.take_over(batch.header());
+        if keep {
+            builder.set_delete_horizon(5000 + 60_000);
+        }
+        for record in Records::over(batch.header(), batch.body())
+            .filter(|_| keep)
+            .skip(1)
+        {
+            let record = record.expect("whole");
+            let delta = i32::try_from(record.offset.get() - 20).expect("small");
+            builder
+                .append_at(delta, record.timestamp_ms, record.key, record.value, &[])
+                .expect("small");
+        }
+        let mut out = Vec::new();
+        builder
+            .finish(&mut compressor, &Compression::NONE, &mut out)
+            .expect("memory");
+        assert_eq!(out, Golden::named(name).bytes, "{name}");
+    }
+
+    // And with records gone from the middle and from the end.
+    let golden = Golden::named("gaps.none.bin");
+    let batch = golden.batch();
+    builder.take_over(batch.header());
+    for record in Records::over(batch.header(), batch.body()) {
+        let record = record.expect("whole");
+        let delta = i32::try_from(record.offset.get() - 10).expect("small");
+        builder
+            .append_at(delta, record.timestamp_ms, record.key, record.value, &[])
+            .expect("small");
+    }
+    let mut out = Vec::new();
+    builder
+        .finish(&mut compressor, &Compression::NONE, &mut out)
+        .expect("memory");
+    assert_eq!(out, golden.bytes);
+}
+
+#[test]
 fn a_stamp_is_what_kafkas_broker_would_have_written() {
     // The same two records, once from a producer and then stamped, once written by Kafka with its
     // place and time.
