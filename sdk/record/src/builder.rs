@@ -5,12 +5,13 @@ mod encode;
 
 use encode::{body_bytes, length, put_field};
 
+use crate::attributes::{Attributes, TimestampType};
 use crate::compression::{Codec, Compression, Compressor, Error};
 use crate::control::ControlRecord;
 use crate::crc::crc32c;
 use crate::header::{
-    Attributes, CRC_START, Fields, HEADER_BYTES, Header, LENGTH_PREFIX_BYTES, NO_PRODUCER_EPOCH,
-    NO_PRODUCER_ID, NO_SEQUENCE, TimestampType,
+    CRC_START, Fields, HEADER_BYTES, Header, LENGTH_PREFIX_BYTES, NO_PRODUCER_EPOCH,
+    NO_PRODUCER_ID, NO_SEQUENCE,
 };
 use crate::offset::{LeaderEpoch, Offset};
 use crate::reader::HeaderField;

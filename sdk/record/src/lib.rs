@@ -40,6 +40,7 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::indexing_slicing)]
 
+mod attributes;
 pub mod batch;
 pub mod builder;
 pub mod compression;
@@ -52,10 +53,11 @@ mod offset;
 pub mod reader;
 pub mod varint;
 
+pub use attributes::{Attributes, TimestampType};
 pub use batch::{Batch, Batches, OwnedBatch, Stamped, batches};
 pub use builder::{BatchBuilder, Producer, TooLarge};
 pub use compression::{Codec, Compression, Compressor, Decompressor, Limits};
 pub use defect::Defect;
-pub use header::{Attributes, HEADER_BYTES, Header, TimestampType};
+pub use header::{HEADER_BYTES, Header};
 pub use offset::{LeaderEpoch, Offset};
 pub use reader::{HeaderField, Headers, Record, Records};

@@ -1,10 +1,11 @@
 //! Records of a batch, borrowed from its bytes or from the scratch it was decompressed to. Knows no
 //! consumer, and does not decide what to do with a broken one.
 
+use crate::attributes::TimestampType;
 use crate::batch::Batch;
 use crate::compression::{Codec, Decompressor, Error, Limits};
 use crate::defect::{Defect, RecordFault};
-use crate::header::{Header, TimestampType};
+use crate::header::Header;
 use crate::offset::Offset;
 use crate::varint;
 
