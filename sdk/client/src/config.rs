@@ -211,12 +211,10 @@ impl ProducerConfig {
                 self.batch_bytes
             )));
         }
-        let least = self.request_bytes_max.max(self.batch_bytes);
-        if self.buffer_bytes < least || self.buffer_bytes > 1 << 40 {
+        if self.buffer_bytes < self.request_bytes_max || self.buffer_bytes > 1 << 40 {
             return Err(Error::config(format!(
-                "buffer.memory is {}, need at least {least}, the larger of max.request.size and \
-                 batch.size",
-                self.buffer_bytes
+                "buffer.memory is {}, need at least max.request.size {}",
+                self.buffer_bytes, self.request_bytes_max
             )));
         }
         Ok(())

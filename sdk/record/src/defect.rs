@@ -1,5 +1,4 @@
-//! What can be wrong with the bytes of a batch. Which Kafka error code answers it is the broker's
-//! knowledge.
+//! What can be wrong with the bytes of a batch. Which Kafka error code answers it is the broker's knowledge.
 
 /// Why bytes are not a batch of format 2, or why a record inside a batch cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -33,8 +32,7 @@ pub enum Defect {
         /// CRC-32C over bytes 21 to the end.
         computed: u32,
     },
-    /// The record count cannot be true: negative, more than the offsets span, or more than the body
-    /// can hold.
+    /// The record count cannot be true: negative, more than the offsets span, or more than the body can hold.
     #[error(
         "{records} records claimed, with last offset delta {last_offset_delta} and a body of {body} bytes"
     )]

@@ -21,6 +21,9 @@ use crate::errand::{self, Errand};
 use crate::route::{self, PerShard};
 use crate::shard::Shard;
 
+/// The first version that tells leader epochs (KIP-320).
+const EPOCHS_SINCE: i16 = 4;
+
 /// One partition to look up.
 pub(crate) struct Query {
     row: usize,
@@ -105,7 +108,9 @@ pub(crate) async fn handle(
                 .partitions
                 .iter()
                 .zip(&mut found)
-                .map(|(partition, found)| response(partition.partition_index, found))
+                .map(|(partition, found)| {
+                    response(context.version, partition.partition_index, found)
+                })
                 .collect(),
         })
         .collect();
@@ -149,6 +154,7 @@ fn spec(version: i16, timestamp: i64) -> Option<OffsetSpec> {
 }
 
 fn response(
+    version: i16,
     partition_index: i32,
     found: Result<Option<Found>, ErrorCode>,
 ) -> ListOffsetsPartitionResponse {
@@ -160,7 +166,10 @@ fn response(
         Ok(Some(found)) => ListOffsetsPartitionResponse {
             timestamp: found.timestamp_ms,
             offset: found.offset.get(),
-            leader_epoch: found.leader_epoch.map_or(-1, LeaderEpoch::get),
+            leader_epoch: match found.leader_epoch {
+                Some(epoch) if version >= EPOCHS_SINCE => epoch.get(),
+                _ => -1,
+            },
             ..none
         },
         Ok(None) => none,
