@@ -19,7 +19,7 @@ use crate::config::Durability;
 use crate::host::Host;
 use crate::promise::{Committed, Watch};
 use crate::snapshot;
-use crate::state::{Placement, Standing, State, Verdict};
+use crate::state::{Placement, Promise, Standing, State, Verdict};
 use crate::waiters::{Waiters, Woken};
 
 /// How many snapshots of producers are kept: the newest, and two that take over should it not hold.
@@ -117,10 +117,12 @@ impl Partition {
         };
         drop(core);
         match placed {
-            Ok(woken) => woken.wake(),
+            Ok(placed) => {
+                placed.woken.wake();
+                inner.appended(now, batch.len() as u64, placed.rolled);
+            }
             Err(error) => return Err(inner.append_failed(&error)),
         }
-        inner.appended(now, batch.len() as u64);
         Ok(Admission::Placed {
             base: placement.base,
             end: placement.end,
@@ -133,6 +135,11 @@ impl Partition {
     /// Dropping the future gives up the wait and nothing else.
     pub fn committed(&self, end: Offset) -> Committed {
         Committed::new(Rc::clone(&self.inner), end)
+    }
+
+    /// Whether [`Partition::committed`] would resolve at once, and well.
+    pub fn is_committed(&self, end: Offset) -> bool {
+        self.inner.core.borrow().state.promise(end) == Promise::Kept
     }
 
     /// Resolves when a record at or above `from` can be read, or the partition is closed. Dropping the future gives up
@@ -204,6 +211,13 @@ impl Partition {
     }
 }
 
+/// What the log's taking a batch brought about.
+struct Placed {
+    woken: Woken,
+    /// A segment was finished: it is synced soon, whatever the level.
+    rolled: bool,
+}
+
 impl Core {
     /// The log of a partition that was not deleted: whoever calls has looked at the standing.
     pub(crate) fn log(&self) -> &Log {
@@ -231,7 +245,7 @@ impl Core {
         batch: Batch<'_>,
         now: Instant,
         now_ms: i64,
-    ) -> Result<Woken, highwater_log::Error> {
+    ) -> Result<Placed, highwater_log::Error> {
         let epoch = self.state.leader_epoch();
         let stamped = match placement.log_append_time_ms {
             Some(time_ms) => batch.stamp_log_append_time(placement.base, epoch, time_ms),
@@ -242,7 +256,11 @@ impl Core {
             self.write_snapshot(new_segment);
         }
         self.state.placed(placement, now);
-        Ok(self.told())
+        let rolled = appended.rolled.is_some();
+        Ok(Placed {
+            woken: self.told(),
+            rolled,
+        })
     }
 
     /// Writes what is known of the producers as of `offset`. Only a help for the next start: a failure is logged, no more.
@@ -334,7 +352,10 @@ impl Inner {
     }
 
     /// A batch of `bytes` was written.
-    fn appended(self: &Rc<Inner>, now: Instant, bytes: u64) {
+    fn appended(self: &Rc<Inner>, now: Instant, bytes: u64, rolled: bool) {
+        if rolled {
+            self.commit.request();
+        }
         if self.unsynced_since.get().is_none() {
             self.unsynced_since.set(Some(now));
         }

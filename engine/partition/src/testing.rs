@@ -1,27 +1,28 @@
-//! Batches for tests, as clients would send them.
+//! Batches for tests, as clients would send them, and records as clients would read them. The tests in `tests/` use it too.
+#![allow(dead_code, unreachable_pub, reason = "each test takes what it needs")]
 
 use highwater_record::{
     Batch, BatchBuilder, Compression, Compressor, HeaderField, Producer, Record,
 };
 
 /// A producer's identity in a batch: id, epoch, first sequence.
-pub(crate) type From = (i64, i16, i32);
+pub type From = (i64, i16, i32);
 
 /// What a test wants of a batch; the rest is as a plain client has it.
 #[derive(Debug, Clone)]
-pub(crate) struct Wanted {
-    pub(crate) values: Vec<Vec<u8>>,
-    pub(crate) timestamps_ms: Vec<i64>,
-    pub(crate) from: Option<From>,
-    pub(crate) keyed: bool,
-    pub(crate) transactional: bool,
-    pub(crate) control: bool,
-    pub(crate) log_append_time: bool,
-    pub(crate) compression: Compression,
+pub struct Wanted {
+    pub values: Vec<Vec<u8>>,
+    pub timestamps_ms: Vec<i64>,
+    pub from: Option<From>,
+    pub keyed: bool,
+    pub transactional: bool,
+    pub control: bool,
+    pub log_append_time: bool,
+    pub compression: Compression,
 }
 
 /// `records` records with these values' size and one timestamp.
-pub(crate) fn records(records: usize, bytes: usize, timestamp_ms: i64) -> Wanted {
+pub fn records(records: usize, bytes: usize, timestamp_ms: i64) -> Wanted {
     Wanted {
         values: (0..records)
             .map(|index| vec![b'a' + u8::try_from(index % 26).expect("a letter"); bytes])
@@ -37,18 +38,18 @@ pub(crate) fn records(records: usize, bytes: usize, timestamp_ms: i64) -> Wanted
 }
 
 impl Wanted {
-    pub(crate) fn from(mut self, producer_id: i64, epoch: i16, sequence: i32) -> Wanted {
+    pub fn from(mut self, producer_id: i64, epoch: i16, sequence: i32) -> Wanted {
         self.from = Some((producer_id, epoch, sequence));
         self
     }
 
-    pub(crate) fn packed(mut self, codec: highwater_record::Codec) -> Wanted {
+    pub fn packed(mut self, codec: highwater_record::Codec) -> Wanted {
         self.compression = Compression::from(codec);
         self
     }
 
     /// The batch's bytes.
-    pub(crate) fn bytes(&self) -> Vec<u8> {
+    pub fn bytes(&self) -> Vec<u8> {
         let mut builder = BatchBuilder::new();
         for (index, (value, timestamp_ms)) in
             self.values.iter().zip(&self.timestamps_ms).enumerate()
@@ -84,10 +85,10 @@ impl Wanted {
 }
 
 /// All records of the batches in `bytes`, as (offset, timestamp, key, value, number of headers).
-pub(crate) type Row = (i64, i64, Option<Vec<u8>>, Option<Vec<u8>>, usize);
+pub type Row = (i64, i64, Option<Vec<u8>>, Option<Vec<u8>>, usize);
 
 /// Reads `bytes` as a consumer would.
-pub(crate) fn rows(bytes: &[u8]) -> Vec<Row> {
+pub fn rows(bytes: &[u8]) -> Vec<Row> {
     let mut rows = Vec::new();
     let (mut plain, mut decompressor) = (Vec::new(), highwater_record::Decompressor::new());
     for batch in highwater_record::batches(bytes) {
