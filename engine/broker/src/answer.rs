@@ -95,14 +95,12 @@ pub(crate) fn defect(defect: &Defect) -> ErrorCode {
             ErrorCode::CorruptMessage
         }
         Defect::Codec { .. } => ErrorCode::UnsupportedCompressionType,
-        // The enum is open to later additions; they too will be about what is in the batch.
         Defect::Magic { .. }
         | Defect::Count { .. }
         | Defect::Offsets { .. }
         | Defect::Record { .. }
         | Defect::Trailing { .. }
-        | Defect::Control { .. }
-        | _ => ErrorCode::InvalidRecord,
+        | Defect::Control { .. } => ErrorCode::InvalidRecord,
     }
 }
 
