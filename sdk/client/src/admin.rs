@@ -2,12 +2,20 @@
 //!
 //! One method per API; what concerns several topics or partitions has one result for each.
 
+mod configs;
+mod offsets;
+mod topics;
+
 use std::collections::BTreeMap;
 
+use highwater_wire::message::{DescribeClusterRequest, DescribeClusterResponse};
+use highwater_wire::{ErrorCode, Request};
+use tokio::time::{Instant, sleep, timeout_at};
 use uuid::Uuid;
 
 use crate::client::Client;
-use crate::error::{Error, Result, TopicPartition};
+use crate::connection::Reply;
+use crate::error::{Error, Result};
 
 /// The result for each item of a request, by its name.
 pub type Results<K, T> = BTreeMap<K, Result<T, Error>>;
@@ -230,139 +238,74 @@ impl Admin {
         Self { client }
     }
 
-    /// Creates topics.
-    ///
-    /// # Errors
-    ///
-    /// When no broker answers; a refusal of one topic is in the results.
-    pub async fn create_topics(
-        &self,
-        topics: impl IntoIterator<Item = NewTopic>,
-    ) -> Result<Results<String, CreatedTopic>> {
-        let _ = (&self.client, topics.into_iter().count());
-        todo!()
-    }
-
-    /// Asks whether topics could be created, without creating them.
-    ///
-    /// # Errors
-    ///
-    /// As [`create_topics`](Self::create_topics).
-    pub async fn validate_topics(
-        &self,
-        topics: impl IntoIterator<Item = NewTopic>,
-    ) -> Result<Results<String, CreatedTopic>> {
-        let _ = topics.into_iter().count();
-        todo!()
-    }
-
-    /// Deletes topics, with all their records.
-    ///
-    /// # Errors
-    ///
-    /// When no broker answers; a refusal of one topic is in the results.
-    pub async fn delete_topics<S: AsRef<str>>(
-        &self,
-        names: impl IntoIterator<Item = S>,
-    ) -> Result<Results<String, ()>> {
-        let _ = names.into_iter().count();
-        todo!()
-    }
-
-    /// All topics, by name; the brokers' own are marked.
-    ///
-    /// # Errors
-    ///
-    /// When no broker answers.
-    pub async fn list_topics(&self) -> Result<Vec<TopicListing>> {
-        todo!()
-    }
-
-    /// Topics with their partitions, leaders and replicas.
-    ///
-    /// # Errors
-    ///
-    /// When no broker answers; an unknown topic is in the results.
-    pub async fn describe_topics<S: AsRef<str>>(
-        &self,
-        names: impl IntoIterator<Item = S>,
-    ) -> Result<Results<String, TopicDescription>> {
-        let _ = names.into_iter().count();
-        todo!()
-    }
-
-    /// Grows topics to these total numbers of partitions.
-    ///
-    /// # Errors
-    ///
-    /// When no broker answers; a refusal of one topic is in the results.
-    pub async fn create_partitions<S: AsRef<str>>(
-        &self,
-        totals: impl IntoIterator<Item = (S, i32)>,
-    ) -> Result<Results<String, ()>> {
-        let _ = totals.into_iter().count();
-        todo!()
-    }
-
-    /// All configs of these resources.
-    ///
-    /// # Errors
-    ///
-    /// When a broker does not answer; a refusal of one resource is in the results.
-    pub async fn describe_configs(
-        &self,
-        resources: impl IntoIterator<Item = ConfigResource>,
-    ) -> Result<Results<ConfigResource, Vec<ConfigEntry>>> {
-        let _ = resources.into_iter().count();
-        todo!()
-    }
-
-    /// Changes single configs, leaving the others as they are (KIP-339).
-    ///
-    /// # Errors
-    ///
-    /// When a broker does not answer; a refusal of one resource is in the results.
-    pub async fn incremental_alter_configs(
-        &self,
-        changes: impl IntoIterator<Item = (ConfigResource, Vec<AlterConfig>)>,
-    ) -> Result<Results<ConfigResource, ()>> {
-        let _ = changes.into_iter().count();
-        todo!()
-    }
-
-    /// Looks offsets up.
-    ///
-    /// # Errors
-    ///
-    /// When no broker answers; a refusal of one partition is in the results.
-    pub async fn list_offsets(
-        &self,
-        specs: impl IntoIterator<Item = (TopicPartition, OffsetSpec)>,
-    ) -> Result<Results<TopicPartition, ListedOffset>> {
-        let _ = specs.into_iter().count();
-        todo!()
-    }
-
-    /// Deletes the records before these offsets (`None`: all up to the high watermark); answers
-    /// with the new first offset.
-    ///
-    /// # Errors
-    ///
-    /// When no broker answers; a refusal of one partition is in the results.
-    pub async fn delete_records(
-        &self,
-        before: impl IntoIterator<Item = (TopicPartition, Option<i64>)>,
-    ) -> Result<Results<TopicPartition, i64>> {
-        let _ = before.into_iter().count();
-        todo!()
-    }
-
     /// The cluster and its brokers.
     ///
     /// # Errors
     ///
     /// When no broker answers.
     pub async fn describe_cluster(&self) -> Result<ClusterDescription> {
-        todo!()
+        let request = DescribeClusterRequest::default();
+        self.retry(async || {
+            let reply = self.client.shared.call_any(&request).await?;
+            let answer: DescribeClusterResponse<'_> = reply.decode()?;
+            refused(answer.error_code, answer.error_message)?;
+            let brokers = answer.brokers.iter().map(|broker| BrokerDescription {
+                id: broker.broker_id,
+                host: broker.host.to_owned(),
+                port: u16::try_from(broker.port).unwrap_or(0),
+                rack: broker.rack.map(str::to_owned),
+            });
+            Ok(ClusterDescription {
+                cluster_id: answer.cluster_id.to_owned(),
+                controller: (answer.controller_id >= 0).then_some(answer.controller_id),
+                brokers: brokers.collect(),
+            })
+        })
+        .await
     }
+
+    /// Asks the controller, or in its absence any broker: with KRaft each of them forwards.
+    async fn call_controller<R: Request>(&self, request: &R) -> Result<Reply> {
+        let shared = &self.client.shared;
+        match shared.cluster().controller {
+            Some(controller) => shared.call(controller, request).await,
+            None => shared.call_any(request).await,
+        }
+    }
+
+    /// Does `call` until it succeeds, fails for good, or `default.api.timeout.ms` is over.
+    async fn retry<T>(&self, call: impl AsyncFn() -> Result<T>) -> Result<T> {
+        let shared = &self.client.shared;
+        let timeout = shared.config().api_timeout;
+        let deadline = Instant::now() + timeout;
+        let mut failures = 0;
+        loop {
+            let error = match timeout_at(deadline, call()).await {
+                Ok(Ok(done)) => return Ok(done),
+                Ok(Err(error)) => error,
+                Err(_) => return Err(Error::timeout(format!("no answer within {timeout:?}"))),
+            };
+            let moved = error.code() == Some(ErrorCode::NotController);
+            failures += 1;
+            let pause = shared.retry_backoff().pause(failures, shared.random());
+            if !(error.is_retriable() || moved) || Instant::now() + pause >= deadline {
+                return Err(error);
+            }
+            shared.invalidate_metadata();
+            sleep(pause).await;
+        }
+    }
+
+    fn timeout_ms(&self) -> i32 {
+        i32::try_from(self.client.shared.config().request_timeout.as_millis()).unwrap_or(i32::MAX)
+    }
+}
+
+/// The refusal that a code and its message amount to.
+fn refused(code: i16, message: Option<&str>) -> Result<()> {
+    let code = ErrorCode::from_id(code);
+    if code.is_error() {
+        return Err(Error::broker(code, message));
+    }
+    Ok(())
 }

@@ -1,18 +1,56 @@
 //! The connection to a cluster that producers, consumers and admins share.
 
-use std::sync::Arc;
+mod metadata;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use highwater_wire::Request;
+use tokio::sync::{Notify, watch};
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
 use crate::admin::Admin;
-use crate::config::{ClientConfig, Properties};
+use crate::config::{ClientConfig, Properties, split_address};
+use crate::connection::{Connection, Reply};
 use crate::consumer::ConsumerBuilder;
-use crate::error::Result;
+use crate::core::backoff::{Backoff, Random};
+use crate::core::metadata::{Broker, Cluster, Metadata};
+use crate::error::{Error, Result};
+use crate::pool::Pool;
 use crate::producer::ProducerBuilder;
 
-/// A cluster's metadata and connections. Cloning shares them; the last clone's drop closes them.
+/// A cluster's metadata and connections. Cloning shares them; what was made from the client keeps
+/// them, too, and the last one's drop closes them.
 #[derive(Clone, Debug)]
 pub struct Client {
-    shared: Arc<Properties>,
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// What a client is.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) properties: Properties,
+    bootstrap: Vec<Broker>,
+    started: Instant,
+    pub(crate) pool: Pool,
+    metadata: Mutex<Metadata>,
+    cluster: watch::Sender<Arc<Cluster>>,
+    /// That of `cluster`, to be compared without a lock.
+    version: AtomicU64,
+    refresh: Arc<Notify>,
+    random: Mutex<Random>,
+    task: Mutex<Option<AbortHandle>>,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let task = self.task.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(task) = task.take() {
+            task.abort();
+        }
+    }
 }
 
 impl Client {
@@ -50,12 +88,12 @@ impl Client {
 
     /// Starts a producer.
     pub fn producer(&self) -> ProducerBuilder {
-        ProducerBuilder::new(self.clone(), self.shared.producer.clone())
+        ProducerBuilder::new(self.clone(), self.shared.properties.producer.clone())
     }
 
     /// Starts a consumer of given partitions, outside of any group.
     pub fn consumer(&self) -> ConsumerBuilder {
-        ConsumerBuilder::new(self.clone(), self.shared.consumer.clone())
+        ConsumerBuilder::new(self.clone(), self.shared.properties.consumer.clone())
     }
 
     /// The administrator's calls.
@@ -71,8 +109,92 @@ impl Client {
     ///
     /// The broker's code when the topic does not exist (and is not created), or a time-out.
     pub async fn partition_count(&self, topic: &str) -> Result<i32> {
-        let _ = topic;
-        todo!()
+        let timeout = self.shared.properties.client.api_timeout;
+        let topic = self.shared.topic(topic, timeout).await?;
+        Ok(i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX))
+    }
+}
+
+impl Shared {
+    pub(crate) fn config(&self) -> &ClientConfig {
+        &self.properties.client
+    }
+
+    /// Time since the client's start: the clock of its state machines.
+    pub(crate) fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// That time as tokio's.
+    pub(crate) fn instant(&self, at: Duration) -> Instant {
+        self.started + at.min(Duration::from_secs(1 << 32))
+    }
+
+    pub(crate) fn random(&self) -> u64 {
+        self.random
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .next()
+    }
+
+    pub(crate) fn retry_backoff(&self) -> Backoff {
+        let config = self.config();
+        Backoff {
+            first: config.retry_backoff,
+            max: config.retry_backoff_max,
+        }
+    }
+
+    /// The version of [`cluster`](Self::cluster).
+    pub(crate) fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// Where broker `id` is.
+    pub(crate) fn broker(&self, id: i32) -> Result<Broker> {
+        let cluster = self.cluster();
+        cluster.brokers.get(&id).cloned().ok_or_else(|| {
+            Error::network(format!(
+                "broker {id} is not among the {} known",
+                cluster.brokers.len()
+            ))
+        })
+    }
+
+    /// A connection to any broker: known ones first, starting at random, then the bootstrap
+    /// addresses (KIP-1102).
+    pub(crate) async fn any(&self) -> Result<Connection> {
+        let cluster = self.cluster();
+        let known = cluster.brokers.len().max(1);
+        let start = usize::try_from(self.random() >> 33).unwrap_or(0) % known;
+        let known = cluster
+            .brokers
+            .values()
+            .cycle()
+            .skip(start)
+            .take(cluster.brokers.len());
+        let mut last = None;
+        for broker in known.chain(&self.bootstrap) {
+            match self.pool.general(broker).await {
+                Ok(connection) => return Ok(connection),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.unwrap_or_else(|| Error::network("no broker is known")))
+    }
+
+    /// Asks any broker.
+    pub(crate) async fn call_any<R: Request>(&self, request: &R) -> Result<Reply> {
+        self.any().await?.call(request).await
+    }
+
+    /// Asks broker `id`.
+    pub(crate) async fn call<R: Request>(&self, id: i32, request: &R) -> Result<Reply> {
+        self.pool
+            .general(&self.broker(id)?)
+            .await?
+            .call(request)
+            .await
     }
 }
 
@@ -117,18 +239,55 @@ impl ClientBuilder {
         self
     }
 
-    /// Connects to a bootstrap broker and learns the cluster's brokers from it.
+    /// Connects to a bootstrap broker and learns the cluster's brokers from it. Must be called in a
+    /// tokio runtime, which then runs the client's tasks.
     ///
     /// Cancel-safe: a dropped future closes what it opened.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) for unusable settings, or the last failure
-    /// when no bootstrap broker answers within `default.api.timeout.ms`.
+    /// when no bootstrap broker answers within `socket.connection.setup.timeout.ms`.
     pub async fn connect(self) -> Result<Client> {
         self.properties.client.check()?;
-        Ok(Client {
-            shared: Arc::new(self.properties),
-        })
+        let mut bootstrap = Vec::new();
+        for address in &self.properties.client.bootstrap {
+            let (host, port) = split_address(address)?;
+            bootstrap.push(Broker {
+                host: host.to_owned(),
+                port,
+            });
+        }
+        let config = &self.properties.client;
+        let backoff = Backoff {
+            first: config.retry_backoff,
+            max: config.retry_backoff_max,
+        };
+        let seed = seed();
+        let shared = Arc::new(Shared {
+            bootstrap,
+            started: Instant::now(),
+            pool: Pool::new(config.clone(), seed ^ 1),
+            metadata: Mutex::new(Metadata::new(config.metadata_age_max, backoff)),
+            cluster: watch::Sender::new(Arc::default()),
+            version: AtomicU64::new(0),
+            refresh: Arc::new(Notify::new()),
+            random: Mutex::new(Random::new(seed)),
+            task: Mutex::new(None),
+            properties: self.properties,
+        });
+        shared.bootstrap().await?;
+        let task = tokio::spawn(metadata::keep_fresh(
+            Arc::downgrade(&shared),
+            Arc::clone(&shared.refresh),
+        ));
+        *shared.task.lock().unwrap_or_else(PoisonError::into_inner) = Some(task.abort_handle());
+        Ok(Client { shared })
     }
+}
+
+/// Differs between clients; `RandomState` is seeded by the operating system.
+fn seed() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(0u8)
 }

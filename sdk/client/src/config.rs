@@ -211,10 +211,12 @@ impl ProducerConfig {
                 self.batch_bytes
             )));
         }
-        if self.buffer_bytes < self.request_bytes_max || self.buffer_bytes > 1 << 40 {
+        let least = self.request_bytes_max.max(self.batch_bytes);
+        if self.buffer_bytes < least || self.buffer_bytes > 1 << 40 {
             return Err(Error::config(format!(
-                "buffer.memory is {}, need at least max.request.size {}",
-                self.buffer_bytes, self.request_bytes_max
+                "buffer.memory is {}, need at least {least}, the larger of max.request.size and \
+                 batch.size",
+                self.buffer_bytes
             )));
         }
         Ok(())

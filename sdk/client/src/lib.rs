@@ -34,9 +34,12 @@
 pub mod admin;
 mod client;
 mod config;
+mod connection;
 pub mod consumer;
+mod core;
 mod error;
 mod partitioner;
+mod pool;
 pub mod producer;
 mod record;
 

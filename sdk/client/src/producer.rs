@@ -1,16 +1,30 @@
 //! The producer: records in, acknowledgements out.
 
-use std::future::Future;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+mod ack;
+mod identity;
+mod memory;
+mod pages;
+mod sender;
+mod shared;
+mod topic;
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use highwater_record::Compression;
+use tokio::time::{Instant, timeout, timeout_at};
+
+pub use self::ack::Ack;
+use self::memory::Memory;
+use self::shared::{Refusal, Shared};
+use self::topic::Topic;
 use crate::client::Client;
 use crate::config::{Acks, Linger, ProducerConfig};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Written};
 use crate::partitioner::Partitioner;
 use crate::record::{Record, RecordMetadata};
-use highwater_record::Compression;
 
 /// Sets up a [`Producer`].
 #[derive(Clone, Debug)]
@@ -85,7 +99,8 @@ impl ProducerBuilder {
         self
     }
 
-    /// Starts the producer. Nothing is sent before the first record.
+    /// Starts the producer. Nothing is sent before the first record. Its tasks run in the tokio
+    /// runtime that this is called in.
     ///
     /// Cancel-safe.
     ///
@@ -94,15 +109,29 @@ impl ProducerBuilder {
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) for settings that contradict each other.
     pub async fn build(self) -> Result<Producer> {
         self.config.check()?;
-        let _ = self.client;
-        todo!()
+        let shared = Arc::new(Shared::new(self.client, self.config));
+        Ok(Producer {
+            handle: Arc::new(Handle { shared }),
+        })
     }
 }
 
-/// Sends records. Cloning shares batches, memory and identity.
+/// Sends records. Cloning shares batches, memory and identity; after the last clone's drop what was
+/// enqueued is still sent, in the background, for as long as the runtime lives.
 #[derive(Clone, Debug)]
 pub struct Producer {
-    client: Client,
+    handle: Arc<Handle>,
+}
+
+#[derive(Debug)]
+struct Handle {
+    shared: Arc<Shared>,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.shared.close();
+    }
 }
 
 impl Producer {
@@ -128,8 +157,11 @@ impl Producer {
     /// [`RecordTooLarge`](crate::ErrorKind::RecordTooLarge), a time-out, an unknown topic or
     /// partition, or [`Closed`](crate::ErrorKind::Closed).
     pub async fn enqueue(&self, record: Record<'_>) -> Result<Ack> {
-        let _ = record;
-        todo!()
+        let topic = match self.handle.shared.known_topic(record.topic) {
+            Some(topic) => topic,
+            None => self.resolve(record.topic).await?,
+        };
+        self.enqueue_to(&topic, &record).await
     }
 
     /// Puts a record in its partition's batch without ever waiting.
@@ -138,8 +170,10 @@ impl Producer {
     ///
     /// Gives the record back, with the reason: see [`TryEnqueueError`].
     pub fn try_enqueue<'r>(&self, record: Record<'r>) -> Result<Ack, TryEnqueueError<'r>> {
-        let _ = record;
-        todo!()
+        match self.handle.shared.known_topic(record.topic) {
+            Some(topic) => self.try_enqueue_to(&topic, record),
+            None => Err(TryEnqueueError::Unresolved(record)),
+        }
     }
 
     /// Resolves a topic once, so that sending to it needs no look-up by name.
@@ -150,8 +184,11 @@ impl Producer {
     ///
     /// An unknown topic, or a time-out after `max.block.ms`.
     pub async fn topic(&self, name: &str) -> Result<TopicProducer> {
-        let _ = (&self.client, name);
-        todo!()
+        let topic = self.resolve(name).await?;
+        Ok(TopicProducer {
+            producer: self.clone(),
+            topic,
+        })
     }
 
     /// Waits until everything that was enqueued before the call is acknowledged or has failed;
@@ -159,15 +196,113 @@ impl Producer {
     ///
     /// Cancel-safe: what was hurried stays hurried.
     pub async fn flush(&self) {
-        todo!()
+        let shared = &self.handle.shared;
+        let mut deliveries = Vec::new();
+        for partition in shared.partitions() {
+            partition.queue().hurry(&mut deliveries);
+        }
+        shared.wake_all();
+        for delivery in deliveries {
+            poll_fn(|context| delivery.poll_done(context.waker())).await;
+        }
     }
 
     /// Refuses new records, waits up to `deadline` for those enqueued, and fails the rest.
     ///
     /// Cancel-safe: dropped, the producer stays closed and its batches run to their own deadlines.
     pub async fn shutdown(&self, deadline: Duration) -> ShutdownReport {
-        let _ = deadline;
-        todo!()
+        let shared = &self.handle.shared;
+        shared.close();
+        let mut abandoned = 0;
+        if timeout(deadline, self.flush()).await.is_err() {
+            let error = Error::closed("producer").with_written(Written::No);
+            for partition in shared.partitions() {
+                let verdict = partition.queue().abandon(&error);
+                let records = verdict
+                    .settled
+                    .iter()
+                    .map(|settled| u64::from(settled.tally().0));
+                abandoned += records.sum::<u64>();
+                shared.apply(verdict);
+            }
+            shared.wake_all();
+        }
+        let failed = shared.failed.load(Ordering::Relaxed);
+        ShutdownReport {
+            acked: shared.acked.load(Ordering::Relaxed),
+            failed: failed.saturating_sub(abandoned),
+            abandoned,
+        }
+    }
+
+    async fn resolve(&self, name: &str) -> Result<Arc<Topic>> {
+        let shared = &self.handle.shared;
+        shared.topic(name, shared.config.block_max).await
+    }
+
+    async fn enqueue_to(&self, topic: &Arc<Topic>, record: &Record<'_>) -> Result<Ack> {
+        let shared = &self.handle.shared;
+        match shared.place(topic, record, &mut 0) {
+            Ok(ack) => Ok(ack),
+            Err(Refusal::Error(error)) => Err(error),
+            Err(Refusal::Memory(bytes)) => self.enqueue_in_line(topic, record, bytes).await,
+        }
+    }
+
+    /// The slow path: waits for memory, in turn.
+    async fn enqueue_in_line(
+        &self,
+        topic: &Arc<Topic>,
+        record: &Record<'_>,
+        mut bytes: usize,
+    ) -> Result<Ack> {
+        let shared = &self.handle.shared;
+        let deadline = Instant::now() + shared.config.block_max;
+        let mut credit = Credit {
+            memory: &shared.memory,
+            bytes: 0,
+        };
+        loop {
+            let wait = shared
+                .memory
+                .take(bytes - credit.bytes, || shared.wake_all());
+            if timeout_at(deadline, wait).await.is_err() {
+                let ms = shared.config.block_max.as_millis();
+                let why = format!("buffer.memory is exhausted for {ms} ms (max.block.ms)");
+                return Err(Error::timeout(why));
+            }
+            credit.bytes = bytes;
+            match shared.place(topic, record, &mut credit.bytes) {
+                Ok(ack) => return Ok(ack),
+                Err(Refusal::Error(error)) => return Err(error),
+                // Another partition, or another batch, wants more than the first did.
+                Err(Refusal::Memory(needed)) => bytes = needed,
+            }
+        }
+    }
+
+    fn try_enqueue_to<'r>(
+        &self,
+        topic: &Arc<Topic>,
+        record: Record<'r>,
+    ) -> Result<Ack, TryEnqueueError<'r>> {
+        match self.handle.shared.place(topic, &record, &mut 0) {
+            Ok(ack) => Ok(ack),
+            Err(Refusal::Memory(_)) => Err(TryEnqueueError::Full(record)),
+            Err(Refusal::Error(error)) => Err(TryEnqueueError::Refused(record, error)),
+        }
+    }
+}
+
+/// Memory taken in advance; what is not used goes back.
+struct Credit<'a> {
+    memory: &'a Memory,
+    bytes: usize,
+}
+
+impl Drop for Credit<'_> {
+    fn drop(&mut self) {
+        self.memory.give(self.bytes);
     }
 }
 
@@ -175,17 +310,26 @@ impl Producer {
 #[derive(Clone, Debug)]
 pub struct TopicProducer {
     producer: Producer,
+    topic: Arc<Topic>,
 }
 
 impl TopicProducer {
     /// As [`Producer::send`]; the record's own topic is not looked at.
+    ///
+    /// # Errors
+    ///
+    /// As [`Producer::send`].
     pub async fn send(&self, record: Record<'_>) -> Result<RecordMetadata> {
         self.enqueue(record).await?.await
     }
 
     /// As [`Producer::enqueue`]; the record's own topic is not looked at.
+    ///
+    /// # Errors
+    ///
+    /// As [`Producer::enqueue`].
     pub async fn enqueue(&self, record: Record<'_>) -> Result<Ack> {
-        self.producer.enqueue(record).await
+        self.producer.enqueue_to(&self.topic, &record).await
     }
 
     /// As [`Producer::try_enqueue`]; the record's own topic is not looked at.
@@ -194,12 +338,23 @@ impl TopicProducer {
     ///
     /// Gives the record back, with the reason: see [`TryEnqueueError`].
     pub fn try_enqueue<'r>(&self, record: Record<'r>) -> Result<Ack, TryEnqueueError<'r>> {
-        self.producer.try_enqueue(record)
+        self.producer.try_enqueue_to(&self.topic, record)
     }
 
     /// How many partitions the topic has now.
     pub fn partition_count(&self) -> i32 {
-        todo!()
+        let latest = self.producer.handle.shared.latest(&self.topic);
+        i32::try_from(latest.partitions.len()).unwrap_or(i32::MAX)
+    }
+
+    /// The topic's name.
+    pub fn name(&self) -> &str {
+        &self.topic.name
+    }
+
+    /// The producer behind this handle.
+    pub fn producer(&self) -> &Producer {
+        &self.producer
     }
 }
 
@@ -220,28 +375,6 @@ impl<'r> TryEnqueueError<'r> {
         match self {
             Self::Full(record) | Self::Unresolved(record) | Self::Refused(record, _) => record,
         }
-    }
-}
-
-/// The promise of an acknowledgement, as a future; one reference to what its whole batch shares.
-///
-/// Dropping it costs one decrement and does not take the record back. Cancel-safe: it can be
-/// polled again after being left alone.
-#[derive(Debug)]
-pub struct Ack {}
-
-impl Ack {
-    /// The outcome if it is already there.
-    pub fn try_get(&self) -> Option<Result<RecordMetadata>> {
-        todo!()
-    }
-}
-
-impl Future for Ack {
-    type Output = Result<RecordMetadata>;
-
-    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
-        todo!()
     }
 }
 

@@ -1,4 +1,5 @@
-//! What a record costs on its way in and out: nanoseconds per record, in batches of some 64 KiB without a codec.
+//! What a record costs on its way in and out: nanoseconds per record, in batches of some 64 KiB
+//! without a codec.
 #![allow(missing_docs, reason = "criterion's macros make the functions")]
 
 use std::hint::black_box;

@@ -1,4 +1,5 @@
-//! The codecs on 64 KiB of JSON-like records, with their state reused: MB/s of uncompressed bytes, and the ratio in the name.
+//! The codecs on 64 KiB of JSON-like records, with their state reused: MB/s of uncompressed bytes,
+//! and the ratio in the name.
 #![allow(missing_docs, reason = "criterion's macros make the functions")]
 
 use std::hint::black_box;

@@ -1,4 +1,5 @@
-//! CRC-32C: `crc-fast`, which the crate uses, beside `crc32c`, and redoing a CRC without reading the body.
+//! CRC-32C: `crc-fast`, which the crate uses, beside `crc32c`, and redoing a CRC without reading
+//! the body.
 #![allow(missing_docs, reason = "criterion's macros make the functions")]
 
 use std::hint::black_box;

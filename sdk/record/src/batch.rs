@@ -1,5 +1,5 @@
-//! A whole batch that has been checked: the only thing that may enter a log. Knows no offsets but those it is given,
-//! and does not look into the records.
+//! A whole batch that has been checked: the only thing that may enter a log. Knows no offsets but
+//! those it is given, and does not look into the records.
 
 use bytes::Bytes;
 use zerocopy::FromBytes;
@@ -11,8 +11,9 @@ use crate::offset::{LeaderEpoch, Offset};
 
 /// One checked batch, borrowed.
 ///
-/// Invariant: `bytes` is exactly one batch of format 2; length, codec bits, counts, offsets and CRC hold. That every
-/// offset has its record is not demanded, since compaction removes records: see [`Header::is_contiguous`].
+/// Invariant: `bytes` is exactly one batch of format 2; length, codec bits, counts, offsets and CRC
+/// hold. That every offset has its record is not demanded, since compaction removes records: see
+/// [`Header::is_contiguous`].
 #[derive(Clone, Copy)]
 pub struct Batch<'a> {
     header: &'a Header,
@@ -23,7 +24,8 @@ impl<'a> Batch<'a> {
     /// Checks the first batch in `bytes`; what follows it is not looked at.
     ///
     /// # Errors
-    /// A [`Defect`]: [`Defect::TooShort`] when the end is missing, anything else when the bytes are wrong.
+    /// A [`Defect`]: [`Defect::TooShort`] when the end is missing, anything else when the bytes are
+    /// wrong.
     pub fn check(bytes: &'a [u8]) -> Result<Batch<'a>, Defect> {
         let batch = whole(bytes)?;
         batch.header.check()?;
@@ -74,9 +76,11 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// Gives the batch its place and, for all its records, the time `now_ms` (milliseconds since 1970).
+    /// Gives the batch its place and, for all its records, the time `now_ms` (milliseconds since
+    /// 1970).
     ///
-    /// The new CRC comes from the old one and the 40 header bytes that it covers: the body is not read again.
+    /// The new CRC comes from the old one and the 40 header bytes that it covers: the body is not
+    /// read again.
     pub fn stamp_log_append_time(
         &self,
         base: Offset,
@@ -111,7 +115,8 @@ fn whole(bytes: &[u8]) -> Result<Batch<'_>, Defect> {
         });
     };
     let wanted = header.batch_bytes();
-    // A bad length or magic says more than "too short", which a reader takes for a batch cut by the end.
+    // A bad length or magic says more than "too short", which a reader takes for a batch cut by the
+    // end.
     if wanted < HEADER_BYTES || header.magic() != crate::header::MAGIC {
         header.check()?;
     }
@@ -123,7 +128,8 @@ fn whole(bytes: &[u8]) -> Result<Batch<'_>, Defect> {
 
 /// A batch with its place in a log: what the log writes.
 ///
-/// It can only come from a checked batch. The header is a copy with the new fields, the body still lies where it came in.
+/// It can only come from a checked batch. The header is a copy with the new fields, the body still
+/// lies where it came in.
 #[derive(Clone, Copy)]
 pub struct Stamped<'a> {
     header: Header,
@@ -217,8 +223,8 @@ pub fn batches(bytes: &[u8]) -> Batches<'_> {
 
 /// Iterator over batches one after the other; made by [`batches`].
 ///
-/// A batch cut by the end of the bytes (a fetch may end in the middle of one) ends the iteration silently:
-/// [`Batches::remainder`] tells it from a clean end. After a defect nothing more comes.
+/// A batch cut by the end of the bytes (a fetch may end in the middle of one) ends the iteration
+/// silently: [`Batches::remainder`] tells it from a clean end. After a defect nothing more comes.
 #[derive(Debug, Clone)]
 pub struct Batches<'a> {
     rest: &'a [u8],
@@ -226,7 +232,8 @@ pub struct Batches<'a> {
 }
 
 impl<'a> Batches<'a> {
-    /// The bytes that were not given out: the short tail at the end, or what starts with the broken batch.
+    /// The bytes that were not given out: the short tail at the end, or what starts with the broken
+    /// batch.
     pub fn remainder(&self) -> &'a [u8] {
         self.rest
     }
@@ -255,13 +262,15 @@ impl<'a> Iterator for Batches<'a> {
 
 impl std::iter::FusedIterator for Batches<'_> {}
 
-/// Gives a finished batch another producer, epoch or first sequence in place, and redoes its CRC without reading the body.
+/// Gives a finished batch another producer, epoch or first sequence in place, and redoes its CRC
+/// without reading the body.
 ///
-/// A producer needs it when the broker bumped its epoch: batches that wait to be sent again start at new sequences.
+/// A producer needs it when the broker bumped its epoch: batches that wait to be sent again start
+/// at new sequences.
 ///
 /// # Errors
-/// [`Defect::TooShort`], [`Defect::Length`] or [`Defect::Magic`] when `bytes` do not start with a whole batch; `bytes` are then
-/// unchanged. The CRC is taken to be right.
+/// [`Defect::TooShort`], [`Defect::Length`] or [`Defect::Magic`] when `bytes` do not start with a
+/// whole batch; `bytes` are then unchanged. The CRC is taken to be right.
 pub fn assign_producer(bytes: &mut [u8], producer: crate::Producer) -> Result<(), Defect> {
     let body_bytes = whole(bytes)?.body().len();
     let Ok((header, _)) = Header::mut_from_prefix(bytes) else {

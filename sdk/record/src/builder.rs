@@ -1,12 +1,17 @@
-//! Records into a batch: each is encoded once, where it will be sent from. Knows nothing of partitions, limits of topics or
-//! time.
+//! Records into a batch: each is encoded once, where it will be sent from. Knows nothing of
+//! partitions, limits of topics or time.
 
+mod encode;
+
+use encode::{body_bytes, length, put_field};
+
+use crate::attributes::{Attributes, TimestampType};
 use crate::compression::{Codec, Compression, Compressor, Error};
 use crate::control::ControlRecord;
 use crate::crc::crc32c;
 use crate::header::{
-    Attributes, CRC_START, Fields, HEADER_BYTES, Header, LENGTH_PREFIX_BYTES, NO_PRODUCER_EPOCH,
-    NO_PRODUCER_ID, NO_SEQUENCE, TimestampType,
+    CRC_START, Fields, HEADER_BYTES, Header, LENGTH_PREFIX_BYTES, NO_PRODUCER_EPOCH,
+    NO_PRODUCER_ID, NO_SEQUENCE,
 };
 use crate::offset::{LeaderEpoch, Offset};
 use crate::reader::HeaderField;
@@ -32,22 +37,39 @@ impl Producer {
     };
 }
 
+/// Bytes of a batch before compression: what the 32-bit length can say, less what a codec may add
+/// to noise.
+const BYTES_MAX: usize = (2 << 30) - (16 << 20);
+
 /// The batch would outgrow its 32-bit length; nothing was appended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("batch of {bytes} bytes exceeds limit {}", i32::MAX)]
+#[error("batch of {bytes} bytes exceeds limit {BYTES_MAX}")]
 pub struct TooLarge {
     /// Bytes that the batch would have.
     pub bytes: usize,
 }
 
-/// Collects records and makes a batch of them. Reused after [`BatchBuilder::finish`] or [`BatchBuilder::reset`] it keeps its memory.
+/// Of the batch that a builder took over.
+#[derive(Debug, Clone, Copy)]
+struct Kept {
+    last_offset_delta: i32,
+    max_timestamp: i64,
+}
+
+/// Collects records and makes a batch of them. Reused after [`BatchBuilder::finish`] or
+/// [`BatchBuilder::reset`] it keeps its memory.
 ///
-/// Offsets start at 0 (the broker stamps the batch), timestamps are deltas to that of the first record.
+/// Offsets start at 0 (the broker stamps the batch), timestamps are deltas to that of the first
+/// record.
 #[derive(Debug, Clone)]
 pub struct BatchBuilder {
     /// Room for the header, then the records so far, encoded.
     buffer: Vec<u8>,
     count: i32,
+    /// Offset delta of the last record, -1 for none.
+    last_delta: i32,
+    /// What compaction keeps of a batch when its records go; `None` for a new batch.
+    kept: Option<Kept>,
     base_timestamp: Option<i64>,
     max_timestamp: i64,
     base_offset: Offset,
@@ -69,6 +91,8 @@ impl BatchBuilder {
         BatchBuilder {
             buffer,
             count: 0,
+            last_delta: -1,
+            kept: None,
             base_timestamp: None,
             max_timestamp: -1,
             base_offset: Offset::ZERO,
@@ -78,13 +102,15 @@ impl BatchBuilder {
         }
     }
 
-    /// Sets the base timestamp, which is otherwise that of the first record. Before the first append.
+    /// Sets the base timestamp, which is otherwise that of the first record. Before the first
+    /// append.
     pub fn set_base_timestamp(&mut self, timestamp_ms: i64) {
         debug_assert_eq!(self.count, 0, "deltas of earlier records would be wrong");
         self.base_timestamp = Some(timestamp_ms);
     }
 
-    /// Sets base offset and leader epoch, for who writes a log of its own; a client leaves them at 0 and -1.
+    /// Sets base offset and leader epoch, for who writes a log of its own; a client leaves them at
+    /// 0 and -1.
     pub fn set_place(&mut self, base: Offset, epoch: LeaderEpoch) {
         self.base_offset = base;
         self.leader_epoch = epoch;
@@ -113,7 +139,38 @@ impl BatchBuilder {
         self.max_timestamp = now_ms;
     }
 
-    /// Appends a record at the next offset; `timestamp_ms` in milliseconds since 1970. Returns the bytes it took, uncompressed.
+    /// Continues a batch that is written anew without some of its records: offsets, producer and
+    /// flags stay, so does the last offset delta when the last record goes, and the largest
+    /// timestamp when all go. Before the first append.
+    ///
+    /// The delete horizon does not stay: see [`BatchBuilder::set_delete_horizon`].
+    pub fn take_over(&mut self, header: &Header) {
+        self.reset();
+        self.set_place(header.base_offset(), header.leader_epoch());
+        self.producer = Producer {
+            id: header.producer_id(),
+            epoch: header.producer_epoch(),
+            base_sequence: header.base_sequence(),
+        };
+        self.attributes = header.attributes().with_delete_horizon(false);
+        self.kept = Some(Kept {
+            last_offset_delta: header.last_offset_delta(),
+            max_timestamp: header.max_timestamp(),
+        });
+        if header.attributes().timestamp_type() == TimestampType::LogAppend {
+            self.max_timestamp = header.max_timestamp();
+        }
+    }
+
+    /// Says from when tombstones and markers of this batch may go; milliseconds since 1970. It
+    /// takes the base timestamp's place (KIP-534). Before the first append.
+    pub fn set_delete_horizon(&mut self, horizon_ms: i64) {
+        self.set_base_timestamp(horizon_ms);
+        self.attributes = self.attributes.with_delete_horizon(true);
+    }
+
+    /// Appends a record at the next offset; `timestamp_ms` in milliseconds since 1970. Returns the
+    /// bytes it took, uncompressed.
     ///
     /// # Errors
     /// [`TooLarge`] when the batch would reach 2 GiB (or 2^31 records).
@@ -124,20 +181,48 @@ impl BatchBuilder {
         value: Option<&[u8]>,
         headers: &[HeaderField<'_>],
     ) -> Result<usize, TooLarge> {
-        let base = *self.base_timestamp.get_or_insert(timestamp_ms);
-        let delta = timestamp_ms.wrapping_sub(base);
-        let body = body_bytes(self.count, delta, key, value, headers);
-        let before = self.buffer.len();
-        let after = before.saturating_add(body + varint::VARINT_BYTES_MAX);
-        let (Ok(body_len), Ok(_)) = (i32::try_from(body), i32::try_from(after)) else {
-            return Err(TooLarge { bytes: after });
+        let Some(delta) = self.last_delta.checked_add(1) else {
+            return Err(TooLarge {
+                bytes: BYTES_MAX + 1,
+            });
         };
+        self.append_at(delta, timestamp_ms, key, value, headers)
+    }
+
+    /// Appends a record at this offset delta, above that of the record before: for who leaves
+    /// records out.
+    ///
+    /// # Errors
+    /// As [`BatchBuilder::append`].
+    pub fn append_at(
+        &mut self,
+        offset_delta: i32,
+        timestamp_ms: i64,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        headers: &[HeaderField<'_>],
+    ) -> Result<usize, TooLarge> {
+        assert!(offset_delta >= 0, "offset delta {offset_delta}");
+        assert!(
+            self.count == 0 || offset_delta > self.last_delta,
+            "offset delta {offset_delta}"
+        );
+        let base = self.base_timestamp.unwrap_or(timestamp_ms);
+        let delta = timestamp_ms.wrapping_sub(base);
+        let body = body_bytes(offset_delta, delta, key, value, headers);
+        let before = self.buffer.len();
+        let after = before
+            .saturating_add(varint::bytes(length(body)))
+            .saturating_add(body);
+        if after > BYTES_MAX {
+            return Err(TooLarge { bytes: after });
+        }
         let out = &mut self.buffer;
-        out.reserve(body + varint::VARINT_BYTES_MAX);
-        varint::put(out, body_len);
+        out.reserve(after - before);
+        varint::put(out, length(body));
         out.push(0);
         varint::put_long(out, delta);
-        varint::put(out, self.count);
+        varint::put(out, offset_delta);
         put_field(out, key);
         put_field(out, value);
         varint::put(out, length(headers.len()));
@@ -145,11 +230,13 @@ impl BatchBuilder {
             put_field(out, Some(header.key));
             put_field(out, header.value);
         }
-        self.count += 1;
+        self.base_timestamp = Some(base);
         if self.attributes.timestamp_type() == TimestampType::Create {
             self.max_timestamp = self.max_timestamp.max(timestamp_ms);
         }
-        Ok(self.buffer.len() - before)
+        self.count += 1;
+        self.last_delta = offset_delta;
+        Ok(after - before)
     }
 
     /// Appends a control record, and makes the batch a control batch. Returns the bytes it took.
@@ -189,7 +276,8 @@ impl BatchBuilder {
         headers: &[HeaderField<'_>],
     ) -> usize {
         let delta = timestamp_ms.wrapping_sub(self.base_timestamp.unwrap_or(timestamp_ms));
-        let body = body_bytes(self.count, delta, key, value, headers);
+        let offset_delta = self.last_delta.saturating_add(1);
+        let body = body_bytes(offset_delta, delta, key, value, headers);
         self.buffer.len() + varint::bytes(length(body)) + body
     }
 
@@ -211,8 +299,9 @@ impl BatchBuilder {
 
     /// Makes the batch, appends it to `out`, and starts anew; returns the bytes it has.
     ///
-    /// Without a codec and with an empty `out` nothing is copied: the two change their memory.
-    /// A codec that does not make the records smaller is still used, since that is what was asked for.
+    /// Without a codec and with an empty `out` nothing is copied: the two change their memory. A
+    /// codec that does not make the records smaller is still used, since that is what was asked
+    /// for.
     ///
     /// # Errors
     /// [`Error`] when the codec cannot get memory; `out` and the builder are unchanged.
@@ -267,6 +356,8 @@ impl BatchBuilder {
         self.buffer.clear();
         self.buffer.resize(HEADER_BYTES, 0);
         self.count = 0;
+        self.last_delta = -1;
+        self.kept = None;
         self.base_timestamp = None;
         self.max_timestamp = -1;
         self.base_offset = Offset::ZERO;
@@ -276,13 +367,18 @@ impl BatchBuilder {
     }
 
     fn header(&self, codec: Codec, bytes: usize) -> Header {
+        let kept_delta = self.kept.map_or(-1, |kept| kept.last_offset_delta);
+        let max_timestamp = match self.kept {
+            Some(kept) if self.count == 0 => kept.max_timestamp,
+            _ => self.max_timestamp,
+        };
         let fields = Fields {
             base_offset: self.base_offset,
             leader_epoch: self.leader_epoch,
             attributes: self.attributes.with_codec(codec),
-            last_offset_delta: (self.count - 1).max(0),
+            last_offset_delta: self.last_delta.max(kept_delta).max(0),
             base_timestamp: self.base_timestamp.unwrap_or(-1),
-            max_timestamp: self.max_timestamp,
+            max_timestamp,
             producer_id: self.producer.id,
             producer_epoch: self.producer.epoch,
             base_sequence: self.producer.base_sequence,
@@ -309,50 +405,4 @@ fn put_header(batch: &mut [u8], header: &Header) {
     if let Some(room) = batch.first_chunk_mut::<HEADER_BYTES>() {
         room.copy_from_slice(header.as_bytes());
     }
-}
-
-/// Bytes of a record after its length field.
-#[inline]
-fn body_bytes(
-    offset_delta: i32,
-    timestamp_delta: i64,
-    key: Option<&[u8]>,
-    value: Option<&[u8]>,
-    headers: &[HeaderField<'_>],
-) -> usize {
-    let mut bytes = 1
-        + varint::long_bytes(timestamp_delta)
-        + varint::bytes(offset_delta)
-        + field_bytes(key)
-        + field_bytes(value)
-        + varint::bytes(length(headers.len()));
-    for header in headers {
-        bytes += field_bytes(Some(header.key)) + field_bytes(header.value);
-    }
-    bytes
-}
-
-#[inline]
-fn field_bytes(field: Option<&[u8]>) -> usize {
-    match field {
-        None => 1,
-        Some(bytes) => varint::bytes(length(bytes.len())) + bytes.len(),
-    }
-}
-
-#[inline]
-fn put_field(out: &mut Vec<u8>, field: Option<&[u8]>) {
-    match field {
-        None => varint::put(out, -1),
-        Some(bytes) => {
-            varint::put(out, length(bytes.len()));
-            out.extend_from_slice(bytes);
-        }
-    }
-}
-
-/// A length that the caller has checked, or is about to check, against the limit of a batch.
-#[inline]
-fn length(bytes: usize) -> i32 {
-    i32::try_from(bytes).unwrap_or(i32::MAX)
 }

@@ -1,5 +1,5 @@
-//! Control records: the markers that brokers and quorums write between the records of users. Knows their bytes, not what
-//! they do.
+//! Control records: the markers that brokers and quorums write between the records of users. Knows
+//! their bytes, not what they do.
 
 mod quorum;
 
@@ -32,8 +32,9 @@ impl ControlRecord {
     /// Reads a record of a control batch.
     ///
     /// # Errors
-    /// [`Defect::Control`] when key or value do not hold what their type and version ask for. Versions of markers beyond ours
-    /// are read as far as we know them, as Kafka does; those of quorum records, which change shape, are refused.
+    /// [`Defect::Control`] when key or value do not hold what their type and version ask for.
+    /// Versions of markers beyond ours are read as far as we know them, as Kafka does; those of
+    /// quorum records, which change shape, are refused.
     pub fn of(record: &Record<'_>) -> Result<ControlRecord, Defect> {
         ControlRecord::parse(record.key, record.value)
     }
@@ -105,7 +106,8 @@ pub enum Outcome {
     Abort,
 }
 
-/// The end of a transaction of the producer that the batch's header names (Kafka: `EndTransactionMarker`).
+/// The end of a transaction of the producer that the batch's header names (Kafka:
+/// `EndTransactionMarker`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct EndTxnMarker {
     /// How it ended; the type in the key.

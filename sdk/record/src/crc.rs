@@ -8,11 +8,12 @@ pub fn crc32c(bytes: &[u8]) -> u32 {
     crc_fast::crc32_iscsi(bytes)
 }
 
-/// The CRC of `first` followed by `second`, from the CRCs of both and the length of `second` in bytes.
+/// The CRC of `first` followed by `second`, from the CRCs of both and the length of `second` in
+/// bytes.
 ///
-/// A CRC is a polynomial over GF(2) modulo [`POLYNOMIAL`]; putting bytes after it multiplies it by x^8 for each. The length
-/// is taken in digits of four bits, each with its power ready in [`POWERS`]: 64 KiB take five multiplications, where reading them
-/// again would take a microsecond.
+/// A CRC is a polynomial over GF(2) modulo [`POLYNOMIAL`]; putting bytes after it multiplies it by
+/// x^8 for each. The length is taken in digits of four bits, each with its power ready in
+/// [`POWERS`]: 64 KiB take five multiplications, where reading them again would take a microsecond.
 pub fn combine(first: u32, second: u32, second_bytes: usize) -> u32 {
     let mut moved = first;
     let mut digits = second_bytes;
@@ -28,7 +29,8 @@ pub fn combine(first: u32, second: u32, second_bytes: usize) -> u32 {
     moved ^ second
 }
 
-/// Castagnoli's polynomial with its bits reversed: the highest bit stands for x^0, x^32 is left out.
+/// Castagnoli's polynomial with its bits reversed: the highest bit stands for x^0, x^32 is left
+/// out.
 const POLYNOMIAL: u32 = 0x82f6_3b78;
 /// x^0.
 const ONE: u32 = 1 << 31;
@@ -67,10 +69,12 @@ const fn multiply(a: u32, mut b: u32) -> u32 {
     product
 }
 
-/// The CRC of a text whose front was exchanged for one of the same length, from the CRC of the whole text and those of the
-/// old and the new front; `rest_bytes` is the length of what follows the front.
+/// The CRC of a text whose front was exchanged for one of the same length, from the CRC of the
+/// whole text and those of the old and the new front; `rest_bytes` is the length of what follows
+/// the front.
 ///
-/// CRCs are linear: the change of the front, moved `rest_bytes` further, is the change of the whole.
+/// CRCs are linear: the change of the front, moved `rest_bytes` further, is the change of the
+/// whole.
 pub fn replace_front(whole: u32, before: u32, after: u32, rest_bytes: usize) -> u32 {
     combine(before ^ after, whole, rest_bytes)
 }

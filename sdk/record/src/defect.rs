@@ -1,7 +1,9 @@
-//! What can be wrong with the bytes of a batch. Which Kafka error code answers it is the broker's knowledge.
+//! What can be wrong with the bytes of a batch. Which Kafka error code answers it is the broker's
+//! knowledge.
 
 /// Why bytes are not a batch of format 2, or why a record inside a batch cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Defect {
     /// Fewer bytes than the batch says it has, or than a header takes.
     #[error("{found} bytes found, {wanted} wanted")]
@@ -31,7 +33,8 @@ pub enum Defect {
         /// CRC-32C over bytes 21 to the end.
         computed: u32,
     },
-    /// The record count cannot be true: negative, more than the offsets span, or more than the body can hold.
+    /// The record count cannot be true: negative, more than the offsets span, or more than the body
+    /// can hold.
     #[error(
         "{records} records claimed, with last offset delta {last_offset_delta} and a body of {body} bytes"
     )]
@@ -81,6 +84,7 @@ pub enum Defect {
 
 /// What is wrong with one record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum RecordFault {
     /// A varint of more than 5 (or 10) bytes, or cut by the end.
     #[error("bad varint")]
@@ -124,6 +128,7 @@ pub enum RecordFault {
 
 /// What is wrong with a control record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ControlFault {
     /// No key, or one of less than four bytes.
     #[error("key of {found} bytes, expected 4")]

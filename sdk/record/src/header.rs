@@ -1,8 +1,10 @@
-//! The 61 bytes in front of every batch, as a view onto the bytes themselves. Knows nothing of records or codecs' insides.
+//! The 61 bytes in front of every batch, as a view onto the bytes themselves. Knows nothing of
+//! records or codecs' insides.
 
 use zerocopy::byteorder::big_endian::{I16, I32, I64, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
+use crate::attributes::{Attributes, TimestampType};
 use crate::compression::Codec;
 use crate::defect::Defect;
 use crate::offset::{LeaderEpoch, Offset};
@@ -21,7 +23,8 @@ pub const NO_PRODUCER_ID: i64 = -1;
 pub const NO_PRODUCER_EPOCH: i16 = -1;
 /// Base sequence of a batch without idempotence, and of control batches.
 pub const NO_SEQUENCE: i32 = -1;
-/// A record cannot be smaller: length, attributes, two deltas, two lengths, header count, one byte each.
+/// A record cannot be smaller: length, attributes, two deltas, two lengths, header count, one byte
+/// each.
 pub(crate) const RECORD_BYTES_MIN: usize = 7;
 
 /// The header of a batch, big-endian as it lies (Kafka: `DefaultRecordBatch`).
@@ -79,7 +82,7 @@ impl Header {
             leader_epoch: I32::new(fields.leader_epoch.get()),
             magic: MAGIC,
             crc: U32::new(0),
-            attributes: I16::new(fields.attributes.0),
+            attributes: I16::new(fields.attributes.bits()),
             last_offset_delta: I32::new(fields.last_offset_delta),
             base_timestamp: I64::new(fields.base_timestamp),
             max_timestamp: I64::new(fields.max_timestamp),
@@ -108,8 +111,8 @@ impl Header {
         Offset::new(self.base_offset.get())
     }
 
-    /// Offset of the last record as produced: compaction keeps it even when that record is gone. Saturates on
-    /// nonsense, which a checked batch does not hold.
+    /// Offset of the last record as produced: compaction keeps it even when that record is gone.
+    /// Saturates on nonsense, which a checked batch does not hold.
     #[inline]
     pub fn last_offset(&self) -> Offset {
         Offset::new(
@@ -125,7 +128,8 @@ impl Header {
         self.last_offset().next()
     }
 
-    /// Bytes of the whole batch, header included: 12 + `batchLength`; 12 when the field is negative.
+    /// Bytes of the whole batch, header included: 12 + `batchLength`; 12 when the field is
+    /// negative.
     #[inline]
     pub fn batch_bytes(&self) -> usize {
         LENGTH_PREFIX_BYTES + usize::try_from(self.batch_length.get()).unwrap_or(0)
@@ -152,7 +156,7 @@ impl Header {
     /// Codec, timestamp type and the three flags.
     #[inline]
     pub fn attributes(&self) -> Attributes {
-        Attributes(self.attributes.get())
+        Attributes::from_bits(self.attributes.get())
     }
 
     /// Last offset minus base offset.
@@ -168,7 +172,8 @@ impl Header {
         self.base_timestamp.get()
     }
 
-    /// When tombstones and markers of this batch may go (the compactor writes it in the base timestamp's place, KIP-534).
+    /// When tombstones and markers of this batch may go (the compactor writes it in the base
+    /// timestamp's place, KIP-534).
     #[inline]
     pub fn delete_horizon_ms(&self) -> Option<i64> {
         self.attributes()
@@ -221,14 +226,16 @@ impl Header {
         self.record_count.get()
     }
 
-    /// Whether the batch holds one record for each offset it spans, and at least one: what a producer must send.
+    /// Whether the batch holds one record for each offset it spans, and at least one: what a
+    /// producer must send.
     #[inline]
     pub fn is_contiguous(&self) -> bool {
         self.record_count.get() >= 1
             && self.record_count.get().checked_sub(1) == Some(self.last_offset_delta.get())
     }
 
-    /// All that can be known without the body: length, magic, codec, counts and offsets hold together.
+    /// All that can be known without the body: length, magic, codec, counts and offsets hold
+    /// together.
     ///
     /// This is what walking a file by headers needs. The CRC is not looked at.
     ///
@@ -284,7 +291,10 @@ impl Header {
     /// Sets the time of the append for all records; inside the CRC.
     #[inline]
     pub(crate) fn set_log_append_time(&mut self, now_ms: i64) {
-        self.attributes = I16::new(self.attributes.get() | Attributes::LOG_APPEND_TIME);
+        let attributes = self
+            .attributes()
+            .with_timestamp_type(TimestampType::LogAppend);
+        self.attributes = I16::new(attributes.bits());
         self.max_timestamp = I64::new(now_ms);
     }
 
@@ -322,124 +332,9 @@ impl std::fmt::Debug for Header {
     }
 }
 
-/// The sequence number `records` after `sequence`: 0 comes after 2^31-1 (Kafka: `DefaultRecordBatch.incrementSequence`).
+/// The sequence number `records` after `sequence`: 0 comes after 2^31-1 (Kafka:
+/// `DefaultRecordBatch.incrementSequence`).
 #[inline]
 pub fn sequence_after(sequence: i32, records: i32) -> i32 {
     sequence.wrapping_add(records) & i32::MAX
-}
-
-/// The attribute bits of a batch: 0-2 codec, 3 timestamp type, 4 transactional, 5 control, 6 delete horizon.
-#[derive(Clone, Copy, PartialEq, Eq, Default)]
-pub struct Attributes(i16);
-
-/// Who set the timestamps of a batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum TimestampType {
-    /// The producer, record by record (Kafka: `CreateTime`).
-    #[default]
-    Create,
-    /// The broker, once for the batch: every record has the batch's maximum (Kafka: `LogAppendTime`).
-    LogAppend,
-}
-
-impl Attributes {
-    const CODEC: i16 = 0b111;
-    const LOG_APPEND_TIME: i16 = 1 << 3;
-    const TRANSACTIONAL: i16 = 1 << 4;
-    const CONTROL: i16 = 1 << 5;
-    const DELETE_HORIZON: i16 = 1 << 6;
-
-    /// The attributes of these bits. All of them may be set; unused ones are kept.
-    pub const fn from_bits(bits: i16) -> Attributes {
-        Attributes(bits)
-    }
-
-    /// The bits.
-    pub const fn bits(self) -> i16 {
-        self.0
-    }
-
-    /// What the records are compressed with.
-    ///
-    /// # Errors
-    /// [`Defect::Codec`] for 5, 6 and 7.
-    #[inline]
-    pub fn codec(self) -> Result<Codec, Defect> {
-        let bits = self.0.to_le_bytes()[0] & 0b111;
-        Codec::from_id(bits).ok_or(Defect::Codec { bits })
-    }
-
-    /// Who set the timestamps.
-    #[inline]
-    pub fn timestamp_type(self) -> TimestampType {
-        if self.0 & Self::LOG_APPEND_TIME == 0 {
-            TimestampType::Create
-        } else {
-            TimestampType::LogAppend
-        }
-    }
-
-    /// Whether the batch is part of a transaction.
-    #[inline]
-    pub fn is_transactional(self) -> bool {
-        self.0 & Self::TRANSACTIONAL != 0
-    }
-
-    /// Whether the batch holds a marker and no records of users.
-    #[inline]
-    pub fn is_control(self) -> bool {
-        self.0 & Self::CONTROL != 0
-    }
-
-    /// Whether the base timestamp is a delete horizon instead (KIP-534).
-    #[inline]
-    pub fn has_delete_horizon(self) -> bool {
-        self.0 & Self::DELETE_HORIZON != 0
-    }
-
-    /// The same with this codec.
-    #[must_use]
-    pub fn with_codec(self, codec: Codec) -> Attributes {
-        Attributes(self.0 & !Self::CODEC | i16::from(codec.id()))
-    }
-
-    /// The same with this timestamp type.
-    #[must_use]
-    pub fn with_timestamp_type(self, kind: TimestampType) -> Attributes {
-        self.with(Self::LOG_APPEND_TIME, kind == TimestampType::LogAppend)
-    }
-
-    /// The same as part of a transaction, or not.
-    #[must_use]
-    pub fn with_transactional(self, yes: bool) -> Attributes {
-        self.with(Self::TRANSACTIONAL, yes)
-    }
-
-    /// The same as control batch, or not.
-    #[must_use]
-    pub fn with_control(self, yes: bool) -> Attributes {
-        self.with(Self::CONTROL, yes)
-    }
-
-    /// The same with, or without, a delete horizon in the base timestamp's place.
-    #[must_use]
-    pub fn with_delete_horizon(self, yes: bool) -> Attributes {
-        self.with(Self::DELETE_HORIZON, yes)
-    }
-
-    fn with(self, bit: i16, yes: bool) -> Attributes {
-        Attributes(if yes { self.0 | bit } else { self.0 & !bit })
-    }
-}
-
-impl std::fmt::Debug for Attributes {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Attributes")
-            .field("codec", &self.codec())
-            .field("timestamp_type", &self.timestamp_type())
-            .field("transactional", &self.is_transactional())
-            .field("control", &self.is_control())
-            .field("delete_horizon", &self.has_delete_horizon())
-            .finish()
-    }
 }

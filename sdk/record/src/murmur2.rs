@@ -30,7 +30,8 @@ pub fn murmur2(bytes: &[u8]) -> i32 {
     (hash ^ hash >> 15).cast_signed()
 }
 
-/// The partition of `partitions` that Kafka's default partitioner gives this key (an empty key is a key).
+/// The partition of `partitions` that Kafka's default partitioner gives this key (an empty key is a
+/// key).
 ///
 /// Without partitions (`partitions < 1`) the answer is 0.
 #[inline]

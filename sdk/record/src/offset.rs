@@ -4,8 +4,8 @@ use std::fmt;
 
 /// A record's place in its partition: 0 for the first, one more for each that follows.
 ///
-/// Invariant of every offset a log hands out: `0 <= offset`. Negative values exist only where the protocol gives them
-/// a meaning of their own (-1: none).
+/// Invariant of every offset a log hands out: `0 <= offset`. Negative values exist only where the
+/// protocol gives them a meaning of their own (-1: none).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Offset(i64);
 

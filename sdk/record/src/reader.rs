@@ -1,14 +1,16 @@
-//! Records of a batch, borrowed from its bytes or from the scratch it was decompressed to. Knows no consumer, and does
-//! not decide what to do with a broken one.
+//! Records of a batch, borrowed from its bytes or from the scratch it was decompressed to. Knows no
+//! consumer, and does not decide what to do with a broken one.
 
+use crate::attributes::TimestampType;
 use crate::batch::Batch;
 use crate::compression::{Codec, Decompressor, Error, Limits};
 use crate::defect::{Defect, RecordFault};
-use crate::header::{Header, TimestampType};
+use crate::header::Header;
 use crate::offset::Offset;
 use crate::varint;
 
-/// A header of a record. The key is text by custom, and bytes on the wire: nobody checks it on the way.
+/// A header of a record. The key is text by custom, and bytes on the wire: nobody checks it on the
+/// way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HeaderField<'a> {
     /// Name; the same one may come more than once.
@@ -79,8 +81,9 @@ impl ExactSizeIterator for Headers<'_> {}
 
 /// Iterator over the records of one batch.
 ///
-/// Every length is held against the bytes that are left before it is followed; nothing is allocated. The number of records, their
-/// offsets and the end of the bytes are held against the header. After a defect nothing more comes.
+/// Every length is held against the bytes that are left before it is followed; nothing is
+/// allocated. The number of records, their offsets and the end of the bytes are held against the
+/// header. After a defect nothing more comes.
 #[derive(Debug, Clone)]
 pub struct Records<'a> {
     rest: &'a [u8],
@@ -95,7 +98,8 @@ pub struct Records<'a> {
 }
 
 impl<'a> Records<'a> {
-    /// The records of `batch`: as they lie when it is not compressed, else decompressed to `scratch`, which is cleared first.
+    /// The records of `batch`: as they lie when it is not compressed, else decompressed to
+    /// `scratch`, which is cleared first.
     ///
     /// # Errors
     /// [`Error`] when the body does not decompress within `limits`.

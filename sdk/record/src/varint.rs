@@ -1,4 +1,5 @@
-//! Variable-length integers as records have them: LEB128, signed ones zigzag first. Knows no record.
+//! Variable-length integers as records have them: LEB128, signed ones zigzag first. Knows no
+//! record.
 //!
 //! Reading is bounded: five bytes for 32 bits, ten for 64, and never beyond the end of the slice.
 
@@ -84,8 +85,8 @@ pub fn put_long(out: &mut Vec<u8>, value: i64) {
     put_unsigned_long(out, zigzag_long(value));
 }
 
-/// Takes an unsigned varint off the front of `bytes`; `None` when it is cut or does not fit 32 bits. `bytes` is then
-/// left anywhere.
+/// Takes an unsigned varint off the front of `bytes`; `None` when it is cut or does not fit 32
+/// bits. `bytes` is then left anywhere.
 #[inline]
 pub fn take_unsigned(bytes: &mut &[u8]) -> Option<u32> {
     let (&first, rest) = bytes.split_first()?;
@@ -96,7 +97,8 @@ pub fn take_unsigned(bytes: &mut &[u8]) -> Option<u32> {
     take_more(bytes, first, VARINT_BYTES_MAX).and_then(|value| u32::try_from(value).ok())
 }
 
-/// Takes an unsigned varlong off the front of `bytes`; `None` when it is cut or does not fit 64 bits.
+/// Takes an unsigned varlong off the front of `bytes`; `None` when it is cut or does not fit 64
+/// bits.
 #[inline]
 pub fn take_unsigned_long(bytes: &mut &[u8]) -> Option<u64> {
     let (&first, rest) = bytes.split_first()?;

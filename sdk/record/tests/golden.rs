@@ -1,5 +1,5 @@
-//! Batches written by Kafka's own builders are read as they were meant, and written again byte for byte.
-//! `golden/README.md` says where they come from.
+//! Batches written by Kafka's own builders are read as they were meant, and written again byte for
+//! byte. `golden/README.md` says where they come from.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use highwater_record::control::{
 };
 use highwater_record::{
     Batch, BatchBuilder, Codec, Compression, Compressor, Decompressor, HeaderField, LeaderEpoch,
-    Limits, Offset, Producer, Record, Records, TimestampType, crc,
+    Limits, Offset, Producer, Record, Records, TimestampType, batches, crc,
 };
 use serde_json::Value;
 
@@ -279,8 +279,72 @@ fn what_kafka_wrote_is_written_again_byte_for_byte() {
 }
 
 #[test]
+fn a_batch_is_compacted_as_kafkas_cleaner_does() {
+    // The three records of `compacted` in GoldenBatches.java, of which the cleaner kept two, and
+    // none.
+    let mut builder = BatchBuilder::new();
+    builder.set_place(Offset::new(20), LeaderEpoch::new(5));
+    builder.set_producer(Producer {
+        id: 77,
+        epoch: 4,
+        base_sequence: 8,
+    });
+    let (old, kept) = (Some(&b"old"[..]), Some(&b"kept"[..]));
+    for (time, key, value) in [(1000, b"a", old), (1001, b"b", None), (1002, b"c", kept)] {
+        builder.append(time, Some(key), value, &[]).expect("small");
+    }
+    let (mut compressor, mut whole) = (Compressor::new(), Vec::new());
+    builder
+        .finish(&mut compressor, &Compression::NONE, &mut whole)
+        .expect("memory");
+    let batch = Batch::check(&whole).expect("a batch");
+    for (name, keep) in [
+        ("compacted-horizon.none.bin", true),
+        ("compacted-empty.none.bin", false),
+    ] {
+        builder.take_over(batch.header());
+        if keep {
+            builder.set_delete_horizon(5000 + 60_000);
+        }
+        for record in Records::over(batch.header(), batch.body())
+            .filter(|_| keep)
+            .skip(1)
+        {
+            let record = record.expect("whole");
+            let delta = i32::try_from(record.offset.get() - 20).expect("small");
+            builder
+                .append_at(delta, record.timestamp_ms, record.key, record.value, &[])
+                .expect("small");
+        }
+        let mut out = Vec::new();
+        builder
+            .finish(&mut compressor, &Compression::NONE, &mut out)
+            .expect("memory");
+        assert_eq!(out, Golden::named(name).bytes, "{name}");
+    }
+
+    // And with records gone from the middle and from the end.
+    let golden = Golden::named("gaps.none.bin");
+    let batch = golden.batch();
+    builder.take_over(batch.header());
+    for record in Records::over(batch.header(), batch.body()) {
+        let record = record.expect("whole");
+        let delta = i32::try_from(record.offset.get() - 10).expect("small");
+        builder
+            .append_at(delta, record.timestamp_ms, record.key, record.value, &[])
+            .expect("small");
+    }
+    let mut out = Vec::new();
+    builder
+        .finish(&mut compressor, &Compression::NONE, &mut out)
+        .expect("memory");
+    assert_eq!(out, golden.bytes);
+}
+
+#[test]
 fn a_stamp_is_what_kafkas_broker_would_have_written() {
-    // The same two records, once from a producer and then stamped, once written by Kafka with its place and time.
+    // The same two records, once from a producer and then stamped, once written by Kafka with its
+    // place and time.
     for codec in [Codec::None, Codec::Lz4] {
         let golden = Golden::named(&format!("appended.{codec}.bin"));
         let mut builder = BatchBuilder::new();
@@ -402,6 +466,47 @@ fn control_records_are_read_and_written_as_kafka_does() {
             let value = expected.value();
             let found = ControlRecord::parse(record.key, value.get(..cut));
             assert!(found.is_err(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn what_other_clients_compress_is_read() {
+    let (mut scratch, mut decompressor) = (Vec::new(), Decompressor::new());
+    for client in ["librdkafka", "kafka-python"] {
+        for codec in [Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd] {
+            let name = format!("{client}.{codec}.log");
+            let segment = fs::read(directory().join(&name)).expect("is in the tree");
+            let mut n = 0;
+            let mut walk = batches(&segment);
+            for batch in walk.by_ref() {
+                let batch = batch.expect(&name);
+                assert_eq!(batch.header().attributes().codec(), Ok(codec), "{name}");
+                assert!(batch.header().is_contiguous(), "{name}");
+                let records =
+                    Records::of(&batch, &mut scratch, &mut decompressor, Limits::default());
+                for record in records.expect(&name) {
+                    let record = record.expect(&name);
+                    let value = format!(
+                        "{{\"n\":{n},\"text\":\"the same words again and again, and a number: {}\"}}",
+                        n * n * 7919
+                    );
+                    assert_eq!(record.offset.get(), n, "{name}");
+                    assert_eq!(record.timestamp_ms, 1_700_000_000_000 + n, "{name}");
+                    assert_eq!(record.key, Some(n.to_string().as_bytes()), "{name}");
+                    assert_eq!(record.value, Some(value.as_bytes()), "{name}");
+                    let headers: Vec<_> = record.headers().collect();
+                    let number = n.to_string();
+                    assert_eq!(
+                        headers,
+                        [HeaderField::new("n", Some(number.as_bytes()))],
+                        "{name}"
+                    );
+                    n += 1;
+                }
+            }
+            assert_eq!(n, 40, "{name}");
+            assert!(walk.remainder().is_empty(), "{name}");
         }
     }
 }

@@ -1,4 +1,5 @@
-//! What the builder writes is what the reader reads, whatever the codec, and nothing else passes for a batch.
+//! What the builder writes is what the reader reads, whatever the codec, and nothing else passes
+//! for a batch.
 
 use highwater_record::compression::{Codec, Compression, Compressor, Decompressor, Limits};
 use highwater_record::{
@@ -196,7 +197,8 @@ proptest! {
         bytes[at] ^= 1 << bit;
         let outside_of_the_crc = at < 8 || (12..16).contains(&at);
         if outside_of_the_crc {
-            // Base offset and leader epoch are the broker's, and rewritten: a flip shows, but cannot be told from a value.
+            // Base offset and leader epoch are the broker's, and rewritten: a flip shows, but
+            // cannot be told from a value.
             let found = Batch::check(&bytes);
             prop_assert!(at == 0 && bit == 7 || found.is_ok());
             prop_assert!(at != 0 || bit != 7 || found.is_err());
@@ -253,7 +255,8 @@ proptest! {
         prop_assert!(broken <= 1, "nothing comes after a defect");
     }
 
-    /// A batch whose CRC holds, and whose body is anything: what a hostile producer can put into a log.
+    /// A batch whose CRC holds, and whose body is anything: what a hostile producer can put into a
+    /// log.
     #[test]
     fn a_hostile_body_is_refused_or_read_without_panic(
         body in vec(any::<u8>(), 0..200), codec in 0u8..5, count in 0i32..10, records in vec(record(), 1..4),

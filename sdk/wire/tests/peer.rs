@@ -1,6 +1,5 @@
 //! Ours and the `kafka-protocol` crate read the same bytes and write the same bytes, message by message and version by
-//! version. Where the crate lacks a version (ListOffsets 11, DescribeLogDirs 5), only ours is asked; Kafka's own bytes
-//! are in `golden.rs`.
+//! version. Where the crate lacks a version (`OURS_ONLY`), only ours is asked; Kafka's own bytes are in `golden.rs`.
 #![allow(elided_lifetimes_in_paths, clippy::unwrap_used)]
 
 mod support;
@@ -61,15 +60,30 @@ fn peer_again(name: &str, version: i16, bytes: &[u8]) -> Option<Vec<u8>> {
         OffsetForLeaderEpochRequest OffsetForLeaderEpochResponse
         DescribeProducersRequest DescribeProducersResponse
         FindCoordinatorRequest FindCoordinatorResponse
+        OffsetCommitRequest OffsetCommitResponse
+        OffsetFetchRequest OffsetFetchResponse
+        JoinGroupRequest JoinGroupResponse
+        HeartbeatRequest HeartbeatResponse
+        LeaveGroupRequest LeaveGroupResponse
+        SyncGroupRequest SyncGroupResponse
+        DescribeGroupsRequest DescribeGroupsResponse
+        ListGroupsRequest ListGroupsResponse
+        DeleteGroupsRequest DeleteGroupsResponse
+        OffsetDeleteRequest OffsetDeleteResponse
+        ConsumerGroupHeartbeatRequest ConsumerGroupHeartbeatResponse
+        ConsumerGroupDescribeRequest ConsumerGroupDescribeResponse
+        ListConfigResourcesRequest ListConfigResourcesResponse
     }
 }
 
 /// Versions of ours that the peer does not know.
-const OURS_ONLY: [(&str, i16); 4] = [
+const OURS_ONLY: [(&str, i16); 6] = [
     ("ListOffsetsRequest", 11),
     ("ListOffsetsResponse", 11),
     ("DescribeLogDirsRequest", 5),
     ("DescribeLogDirsResponse", 5),
+    ("OffsetCommitRequest", 10),
+    ("OffsetFetchRequest", 10),
 ];
 
 fn same(schemas: &Schemas, entry: &Entry, version: i16, entropy: &[u8]) {

@@ -4,7 +4,7 @@ tool='java -Xmx256m -XX:TieredStopAtLevel=1 -cp "$libs/*"'
 tools="$tool org.apache.kafka.tools"
 check java_reads_the_api_versions 30 "$tools.BrokerApiVersionsCommand --bootstrap-server \$bootstrap | grep -q 'ApiVersions(18)'"
 check java_creates_describes_and_lists_topics 60 "$tools.TopicCommand --bootstrap-server \$bootstrap --create --topic \$topic-j --partitions 2 --config retention.ms=1000000 &&
-  $tools.TopicCommand --bootstrap-server \$bootstrap --describe --topic \$topic-j | tee /dev/stderr | grep -q 'PartitionCount: 2' &&
+  $tools.TopicCommand --bootstrap-server \$bootstrap --describe --topic \$topic-j > \$scratch/described && grep -q 'PartitionCount: 2' \$scratch/described &&
   $tools.TopicCommand --bootstrap-server \$bootstrap --list | grep -qx \$topic-j"
 check java_adds_partitions 30 "$tools.TopicCommand --bootstrap-server \$bootstrap --alter --topic \$topic-j --partitions 3 &&
   $tools.TopicCommand --bootstrap-server \$bootstrap --describe --topic \$topic-j | grep -q 'PartitionCount: 3'"

@@ -5,7 +5,7 @@ pub(crate) const LENGTH_MAX: usize = 249;
 
 /// Why a name cannot be a topic's. The texts are those Kafka's users know.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Invalid {
+pub(crate) enum Invalid {
     /// No characters.
     #[error("Topic name is invalid: the empty string is not allowed")]
     Empty,

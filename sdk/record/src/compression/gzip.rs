@@ -1,4 +1,5 @@
-//! Gzip members (RFC 1952) around raw deflate. Written as one member without name or time, read as any number of them.
+//! Gzip members (RFC 1952) around raw deflate. Written as one member without name or time, read as
+//! any number of them.
 //!
 //! ```text
 //!   1f 8b 08 | flags | time u32 | extra flags | system | [extra] [name 0] [comment 0] [crc16] | deflate | crc u32 | size u32

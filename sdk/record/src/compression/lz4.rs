@@ -1,8 +1,9 @@
-//! LZ4 frames (LZ4 Frame Format 1.6) around `lz4_flex` blocks. Written as Kafka's Java client can read them: independent
-//! blocks of 64 KiB, no content size, no checksums but the header's. Read with everything the format allows but dictionaries.
+//! LZ4 frames (LZ4 Frame Format 1.6) around `lz4_flex` blocks. Written as Kafka's Java client can
+//! read them: independent blocks of 64 KiB, no content size, no checksums but the header's. Read
+//! with everything the format allows but dictionaries.
 //!
-//! The decoder is the library's one without `unsafe` (feature `safe-decode`): 8 GB/s instead of 9 on JSON, for bytes that anyone
-//! may have written.
+//! The decoder is the library's one without `unsafe` (feature `safe-decode`): 8 GB/s instead of 9
+//! on JSON, for bytes that anyone may have written.
 //!
 //! ```text
 //!   04 22 4d 18 | flags | block size | [content size u64] | header checksum | blocks | 00 00 00 00 | [content xxh32]
@@ -189,7 +190,8 @@ impl Frame {
     }
 
     fn block(&self, block: &[u8], start: usize, sink: &mut Sink<'_>) -> Result<(), Fault> {
-        // A byte of a match's length stands for 255 at most: a small block never needs a whole block's room.
+        // A byte of a match's length stands for 255 at most: a small block never needs a whole
+        // block's room.
         let room = self.block_bytes_max.min(block.len().saturating_mul(255));
         let allowed = room.min(sink.left());
         let is_bounded = allowed < room;

@@ -38,7 +38,8 @@ impl<'a> Sink<'a> {
         self.end.saturating_sub(self.out.len())
     }
 
-    /// Whether a codec that was given [`Sink::vec`] wrote past the bound, to memory that was there before.
+    /// Whether a codec that was given [`Sink::vec`] wrote past the bound, to memory that was there
+    /// before.
     pub(super) fn is_beyond(&self) -> bool {
         self.out.len() > self.end
     }
@@ -82,12 +83,14 @@ impl<'a> Sink<'a> {
             .reserve_exact(bytes.max(doubled.saturating_sub(len)));
     }
 
-    /// The `Vec`, for codecs that fill its spare capacity; [`Sink::is_beyond`] has to be asked afterwards.
+    /// The `Vec`, for codecs that fill its spare capacity; [`Sink::is_beyond`] has to be asked
+    /// afterwards.
     pub(super) fn vec(&mut self) -> &mut Vec<u8> {
         self.out
     }
 
-    /// Lets `fill` write to the next `room` bytes (zeroed), with what was written so far beside it; keeps as many as it says.
+    /// Lets `fill` write to the next `room` bytes (zeroed), with what was written so far beside it;
+    /// keeps as many as it says.
     pub(super) fn fill(
         &mut self,
         room: usize,

@@ -1,5 +1,5 @@
-//! Snappy, written in the framing of xerial's Java library as the Java client does, read in that and bare (as librdkafka
-//! and others write it).
+//! Snappy, written in the framing of xerial's Java library as the Java client does, read in that
+//! and bare (as librdkafka and others write it).
 //!
 //! ```text
 //!   82 'S' 'N' 'A' 'P' 'P' 'Y' 00 | version i32 = 1 | compatible i32 = 1 | { length i32 | raw snappy }...
@@ -53,7 +53,8 @@ impl Decoder {
 
     fn stream(&mut self, mut input: &[u8], sink: &mut Sink<'_>) -> Result<(), Fault> {
         while !input.is_empty() {
-            // Streams may follow each other: a length that begins with the magic is the next one's header.
+            // Streams may follow each other: a length that begins with the magic is the next one's
+            // header.
             if input.starts_with(&MAGIC) {
                 let (_, rest) = input
                     .split_at_checked(STREAM_HEADER.len())

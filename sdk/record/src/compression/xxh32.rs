@@ -1,4 +1,5 @@
-//! xxHash with 32 bits and seed 0, the checksum of LZ4 frames (xxHash specification, version 0.1.1).
+//! xxHash with 32 bits and seed 0, the checksum of LZ4 frames (xxHash specification, version
+//! 0.1.1).
 
 const P1: u32 = 0x9e37_79b1;
 const P2: u32 = 0x85eb_ca77;
@@ -60,7 +61,8 @@ mod tests {
 
     #[test]
     fn the_published_vectors_hold() {
-        // The sanity buffer of the reference implementation: bytes of a 32-bit multiplicative generator.
+        // The sanity buffer of the reference implementation: bytes of a 32-bit multiplicative
+        // generator.
         let mut generator = 2_654_435_761u64;
         let buffer: Vec<u8> = (0..222)
             .map(|_| {

@@ -1,5 +1,6 @@
-//! Zstandard frames (RFC 8878) by the reference library; frames say their content size. Knows no streams: a batch is
-//! there as a whole, so the decoder needs no window of its own, whatever window a hostile frame asks for.
+//! Zstandard frames (RFC 8878) by the reference library; frames say their content size. Knows no
+//! streams: a batch is there as a whole, so the decoder needs no window of its own, whatever window
+//! a hostile frame asks for.
 
 use zstd::zstd_safe::{self, CCtx, CParameter, DCtx, zstd_sys};
 
@@ -83,7 +84,8 @@ impl Decoder {
     }
 }
 
-/// The most that can come out of these frames, counted block by block; what a header claims only makes it less.
+/// The most that can come out of these frames, counted block by block; what a header claims only
+/// makes it less.
 ///
 /// The layout, all little-endian (RFC 8878, 3.1.1):
 ///
@@ -154,7 +156,8 @@ fn take<'a>(input: &mut &'a [u8], bytes: usize) -> Result<&'a [u8], Fault> {
     Ok(taken)
 }
 
-/// A little-endian number of up to eight bytes; what does not fit `usize` is as good as its largest.
+/// A little-endian number of up to eight bytes; what does not fit `usize` is as good as its
+/// largest.
 fn take_number(input: &mut &[u8], bytes: usize) -> Result<usize, Fault> {
     let number = take(input, bytes)?
         .iter()

@@ -1,5 +1,6 @@
-//! Control records of a KRaft quorum: leader changes, the ends of snapshots, voters (KIP-595, KIP-630, KIP-853). They are
-//! messages of Kafka's flexible encoding; the few rules of it that they need are here.
+//! Control records of a KRaft quorum: leader changes, the ends of snapshots, voters (KIP-595,
+//! KIP-630, KIP-853). They are messages of Kafka's flexible encoding; the few rules of it that they
+//! need are here.
 
 use crate::defect::ControlFault;
 use crate::varint;

@@ -73,6 +73,19 @@ catalog! {
     OffsetForLeaderEpochRequest OffsetForLeaderEpochResponse
     DescribeProducersRequest DescribeProducersResponse
     FindCoordinatorRequest FindCoordinatorResponse
+    OffsetCommitRequest OffsetCommitResponse
+    OffsetFetchRequest OffsetFetchResponse
+    JoinGroupRequest JoinGroupResponse
+    HeartbeatRequest HeartbeatResponse
+    LeaveGroupRequest LeaveGroupResponse
+    SyncGroupRequest SyncGroupResponse
+    DescribeGroupsRequest DescribeGroupsResponse
+    ListGroupsRequest ListGroupsResponse
+    DeleteGroupsRequest DeleteGroupsResponse
+    OffsetDeleteRequest OffsetDeleteResponse
+    ConsumerGroupHeartbeatRequest ConsumerGroupHeartbeatResponse
+    ConsumerGroupDescribeRequest ConsumerGroupDescribeResponse
+    ListConfigResourcesRequest ListConfigResourcesResponse
 }
 
 fn written<M: Message>(message: &M, version: i16) -> Result<Vec<u8>, EncodeError> {

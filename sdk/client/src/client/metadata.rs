@@ -1,0 +1,215 @@
+//! The shell around [`Metadata`](crate::core::metadata::Metadata): asks brokers when it is due, and
+//! lets callers wait for a topic.
+
+use std::sync::{Arc, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use highwater_wire::message::metadata::MetadataRequestTopic;
+use highwater_wire::message::{MetadataRequest, MetadataResponse};
+use highwater_wire::{Array, ErrorCode};
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use uuid::Uuid;
+
+use super::Shared;
+use crate::connection::Connection;
+use crate::core::metadata::{Broker, Cluster, Metadata, Topic};
+use crate::error::{Error, Result};
+
+/// How long a topic may be unknown before a caller is told so: a broker that creates topics on
+/// demand says "unknown" until it has.
+const UNKNOWN_GRACE: Duration = Duration::from_secs(3);
+
+impl Shared {
+    /// The cluster as last heard of.
+    pub(crate) fn cluster(&self) -> Arc<Cluster> {
+        Arc::clone(&self.cluster.borrow())
+    }
+
+    /// Tells when the cluster changes.
+    pub(crate) fn watch_cluster(&self) -> watch::Receiver<Arc<Cluster>> {
+        self.cluster.subscribe()
+    }
+
+    /// Something about the cluster turned out to be wrong.
+    pub(crate) fn invalidate_metadata(&self) {
+        self.lock_metadata().invalidate();
+        self.refresh.notify_one();
+    }
+
+    /// A broker named a partition's leader in passing (KIP-951).
+    pub(crate) fn leader_hint(
+        &self,
+        topic: &str,
+        partition: i32,
+        leader: i32,
+        leader_epoch: i32,
+        place: Option<Broker>,
+    ) {
+        let mut metadata = self.lock_metadata();
+        if metadata.hint(topic, partition, leader, leader_epoch, place) {
+            let cluster = Arc::clone(metadata.cluster());
+            drop(metadata);
+            self.publish(cluster);
+        }
+    }
+
+    /// Waits until `topic` is known with its partitions.
+    ///
+    /// Cancel-safe.
+    ///
+    /// # Errors
+    ///
+    /// The broker's code where it will not become better, or a time-out.
+    pub(crate) async fn topic(&self, name: &str, timeout: Duration) -> Result<Topic> {
+        let mut changes = self.cluster.subscribe();
+        if let Some(topic) = known(&self.cluster(), name) {
+            return Ok(topic);
+        }
+        let deadline = Instant::now() + timeout;
+        let grace = (Instant::now() + UNKNOWN_GRACE).min(deadline);
+        self.lock_metadata().use_topic(name);
+        self.refresh.notify_one();
+        let mut last = None;
+        loop {
+            let changed = timeout_at(deadline, changes.changed()).await;
+            if changed.is_err() {
+                let why = match last {
+                    Some(code) => format!("topic {name:?} is not ready: {code}"),
+                    None => format!("no metadata of topic {name:?} within {timeout:?}"),
+                };
+                return Err(Error::timeout(why));
+            }
+            let cluster = Arc::clone(&changes.borrow_and_update());
+            if let Some(topic) = known(&cluster, name) {
+                return Ok(topic);
+            }
+            let Some(topic) = cluster.topic(name) else {
+                continue;
+            };
+            last = topic.error;
+            let unknown = topic.error == Some(ErrorCode::UnknownTopicOrPartition);
+            if let Some(code) = topic.error
+                && (!code.is_retriable() || (unknown && Instant::now() >= grace))
+            {
+                return Err(Error::broker(
+                    code,
+                    Some(&format!("topic {name:?}: {code}")),
+                ));
+            }
+            // Not there yet: a caller that waits is reason enough to ask again after a pause.
+            self.lock_metadata().invalidate();
+            self.refresh.notify_one();
+        }
+    }
+
+    /// Finds a broker and the cluster behind it.
+    pub(super) async fn bootstrap(&self) -> Result<()> {
+        let deadline = Instant::now() + self.config().connect_timeout;
+        let mut failures = 0;
+        loop {
+            let error = match timeout_at(deadline, self.refresh_metadata()).await {
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(error)) => error,
+                Err(_) => {
+                    let timeout = self.config().connect_timeout;
+                    return Err(Error::timeout(format!(
+                        "no bootstrap broker answers within {timeout:?}: {}",
+                        self.config().bootstrap.join(",")
+                    )));
+                }
+            };
+            failures += 1;
+            let pause = self.retry_backoff().pause(failures, self.random());
+            if !error.is_retriable() || Instant::now() + pause >= deadline {
+                return Err(error);
+            }
+            sleep(pause).await;
+        }
+    }
+
+    async fn refresh_metadata(&self) -> Result<()> {
+        let asked = self.lock_metadata().topics();
+        let outcome = async {
+            let connection = self.any().await?;
+            let reply = self.ask_metadata(&connection, &asked).await?;
+            let answer: MetadataResponse<'_> = reply.decode()?;
+            let mut metadata = self.lock_metadata();
+            metadata.heard(self.now(), &asked, &answer);
+            let cluster = Arc::clone(metadata.cluster());
+            drop(metadata);
+            self.publish(cluster);
+            Ok(())
+        };
+        let outcome: Result<()> = outcome.await;
+        if outcome.is_err() {
+            self.lock_metadata().failed(self.now(), self.random());
+        }
+        outcome
+    }
+
+    async fn ask_metadata(
+        &self,
+        connection: &Connection,
+        asked: &[Arc<str>],
+    ) -> Result<crate::connection::Reply> {
+        let topics: Vec<MetadataRequestTopic<'_>> = asked
+            .iter()
+            .map(|name| MetadataRequestTopic {
+                topic_id: Uuid::nil(),
+                name: Some(name),
+            })
+            .collect();
+        let version = connection.version::<MetadataRequest<'_>>(i16::MAX)?;
+        let request = MetadataRequest {
+            topics: Some(Array::from(topics)),
+            // Before version 4 there was no way to ask without.
+            allow_auto_topic_creation: version < 4 || self.config().auto_create_topics,
+            ..MetadataRequest::default()
+        };
+        connection.send(&request, version, [], true)?.answer().await
+    }
+
+    fn publish(&self, cluster: Arc<Cluster>) {
+        let version = cluster.version;
+        self.cluster.send_modify(|published| {
+            // Two publishers may come in the wrong order.
+            if cluster.version > published.version {
+                *published = cluster;
+            }
+        });
+        self.version
+            .fetch_max(version, std::sync::atomic::Ordering::AcqRel);
+    }
+
+    fn lock_metadata(&self) -> MutexGuard<'_, Metadata> {
+        self.metadata.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn known(cluster: &Cluster, name: &str) -> Option<Topic> {
+    let topic = cluster.topic(name)?;
+    (topic.error.is_none() && !topic.partitions.is_empty()).then(|| topic.clone())
+}
+
+/// Asks for metadata whenever it is due, for as long as the client lives.
+pub(super) async fn keep_fresh(shared: Weak<Shared>, refresh: Arc<Notify>) {
+    loop {
+        let Some(strong) = shared.upgrade() else {
+            return;
+        };
+        let (now, due) = (strong.now(), strong.lock_metadata().due());
+        if due <= now {
+            if let Err(error) = strong.refresh_metadata().await {
+                tracing::debug!(%error, "no metadata");
+            }
+            continue;
+        }
+        let until = strong.instant(due);
+        drop(strong);
+        tokio::select! {
+            () = sleep_until(until) => {}
+            () = refresh.notified() => {}
+        }
+    }
+}

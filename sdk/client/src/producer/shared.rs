@@ -1,0 +1,282 @@
+//! What a producer's handles and its senders share.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use highwater_record::BatchBuilder;
+use tokio::runtime::Handle;
+
+use super::ack::Ack;
+use super::identity::Identities;
+use super::memory::Memory;
+use super::pages::Pages;
+use super::sender::{Inbox, Sender};
+use super::topic::{Partition, Topic};
+use crate::client::Client;
+use crate::config::ProducerConfig;
+use crate::core::producer::delivery::Delivery;
+use crate::core::producer::queue::{Answer, Fields, NoPlace, Rules, Supplies, Verdict};
+use crate::error::{Error, ErrorKind, Result};
+use crate::record::Record;
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(super) client: Client,
+    pub(super) config: ProducerConfig,
+    pub(super) rules: Rules,
+    pub(super) memory: Memory,
+    pub(super) pages: Pages,
+    pub(super) identities: Identities,
+    topics: RwLock<HashMap<Arc<str>, Arc<Topic>>>,
+    inboxes: Mutex<BTreeMap<i32, Arc<Inbox>>>,
+    /// Where senders run: that of `build`, whoever enqueues.
+    runtime: Handle,
+    closed: AtomicBool,
+    pub(super) acked: AtomicU64,
+    pub(super) failed: AtomicU64,
+}
+
+/// Why a record was not placed.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// So many bytes are missing.
+    Memory(usize),
+    Error(Error),
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl Shared {
+    pub(super) fn new(client: Client, config: ProducerConfig) -> Self {
+        let rules = Rules {
+            batch_bytes: config.batch_bytes,
+            linger: config.linger,
+            delivery_timeout: config.delivery_timeout,
+            in_flight_max: config.in_flight_max,
+            backoff: client.shared.retry_backoff(),
+        };
+        Self {
+            memory: Memory::new(config.buffer_bytes),
+            pages: Pages::new(config.buffer_bytes, config.batch_bytes),
+            identities: Identities::default(),
+            topics: RwLock::default(),
+            inboxes: Mutex::default(),
+            runtime: Handle::current(),
+            closed: AtomicBool::new(false),
+            acked: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            client,
+            config,
+            rules,
+        }
+    }
+
+    /// Whether no new records are taken and what is left goes out without lingering.
+    pub(super) fn is_closing(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    /// Takes no new records any more.
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+        self.wake_all();
+    }
+
+    /// The topic, if a record for it was sent before.
+    pub(super) fn known_topic(&self, name: &str) -> Option<Arc<Topic>> {
+        let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
+        topics.get(name).cloned()
+    }
+
+    /// The topic, waiting for its metadata until `timeout` from now.
+    pub(super) async fn topic(&self, name: &str, timeout: Duration) -> Result<Arc<Topic>> {
+        if let Some(topic) = self.known_topic(name) {
+            return Ok(topic);
+        }
+        let known = self.client.shared.topic(name, timeout).await?;
+        let cluster = self.client.shared.cluster();
+        let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
+        let topic = topics
+            .entry(Arc::clone(&known.name))
+            .or_insert_with(|| Arc::new(Topic::new(&known.name, &cluster)));
+        Ok(Arc::clone(topic))
+    }
+
+    /// Every partition that a record was or may be sent to.
+    pub(super) fn partitions(&self) -> Vec<Arc<Partition>> {
+        let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
+        let latest = topics.values().map(|topic| self.latest(topic));
+        latest.flat_map(|topic| topic.partitions.to_vec()).collect()
+    }
+
+    pub(super) fn latest<'t>(&self, topic: &'t Arc<Topic>) -> &'t Arc<Topic> {
+        topic.latest(self.client.shared.version(), || {
+            self.client.shared.cluster()
+        })
+    }
+
+    /// Puts a record in its partition's batch. `credit` is memory the caller already has.
+    pub(super) fn place(
+        self: &Arc<Self>,
+        topic: &Arc<Topic>,
+        record: &Record<'_>,
+        credit: &mut usize,
+    ) -> Result<Ack, Refusal> {
+        if self.is_closing() {
+            return Err(Error::closed("producer").into());
+        }
+        let topic = self.latest(topic);
+        let random = || self.client.shared.random();
+        let (partition, sticky) = topic.choose(
+            self.config.partitioner,
+            record.partition,
+            record.key,
+            random,
+        )?;
+        let fields = Fields {
+            timestamp_ms: record.timestamp_ms.unwrap_or_else(unix_ms),
+            key: record.key,
+            value: record.value,
+            headers: &record.headers,
+        };
+        let bytes = fields.bytes_bound() + highwater_record::HEADER_BYTES;
+        if bytes > self.config.request_bytes_max {
+            return Err(self.too_large(bytes, partition).into());
+        }
+        let mut supplies = Supply {
+            shared: self,
+            partition,
+            credit,
+        };
+        let mut queue = partition.queue();
+        let placed = queue.append(&self.rules, fields, sticky, &mut supplies);
+        let appended = match placed {
+            Ok(appended) => appended,
+            Err(NoPlace::Memory(bytes)) => return Err(Refusal::Memory(bytes)),
+            Err(NoPlace::TooLarge) => return Err(self.too_large(bytes, partition).into()),
+        };
+        let schedule = !std::mem::replace(&mut queue.scheduled, true);
+        drop(queue);
+        if appended.wake {
+            self.wake(partition, schedule);
+        }
+        if appended.leave {
+            topic.leave(partition.index);
+        }
+        Ok(Ack {
+            delivery: appended.delivery,
+            index: appended.index,
+        })
+    }
+
+    #[cold]
+    fn too_large(&self, bytes: usize, partition: &Partition) -> Error {
+        let limit = self.config.request_bytes_max;
+        let why = format!("record of {bytes} bytes exceeds max.request.size {limit}");
+        Error::new(ErrorKind::RecordTooLarge, why).at(&partition.topic, partition.index)
+    }
+
+    fn wake(self: &Arc<Self>, partition: &Arc<Partition>, schedule: bool) {
+        let inbox = self.inbox(partition.leader());
+        if schedule {
+            inbox.push(Arc::clone(partition));
+        } else {
+            inbox.wake();
+        }
+    }
+
+    /// The way to the sender for `broker`, which is started if there is none.
+    pub(super) fn inbox(self: &Arc<Self>, broker: i32) -> Arc<Inbox> {
+        let mut inboxes = self.inboxes.lock().unwrap_or_else(PoisonError::into_inner);
+        let inbox = inboxes.entry(broker).or_insert_with(|| {
+            let inbox = Arc::new(Inbox::default());
+            let sender = Sender::new(Arc::clone(self), broker, Arc::clone(&inbox));
+            self.runtime.spawn(sender.run());
+            inbox
+        });
+        Arc::clone(inbox)
+    }
+
+    /// Has every sender look at its list.
+    pub(super) fn wake_all(&self) {
+        let inboxes = self.inboxes.lock().unwrap_or_else(PoisonError::into_inner);
+        inboxes.values().for_each(|inbox| inbox.wake());
+    }
+
+    /// Takes an answer to its queue and does what follows.
+    pub(super) fn answer(&self, partition: &Partition, id: u64, sealed: Bytes, answer: Answer) {
+        let client = &self.client.shared;
+        let (now, random) = (client.now(), client.random());
+        let verdict = partition
+            .queue()
+            .answer(now, &self.rules, random, id, sealed, answer);
+        self.apply(verdict);
+    }
+
+    pub(super) fn apply(&self, verdict: Verdict) {
+        self.memory.give(verdict.released);
+        if let Some(page) = verdict.page {
+            self.pages.keep_page(page);
+        }
+        if let Some(old) = verdict.bump {
+            self.identities.bump(old);
+        }
+        if verdict.refresh {
+            self.client.shared.invalidate_metadata();
+        }
+        for settled in verdict.settled {
+            let (count, placed) = settled.tally();
+            let counter = if placed { &self.acked } else { &self.failed };
+            counter.fetch_add(u64::from(count), Ordering::Relaxed);
+            settled.deliver();
+        }
+    }
+}
+
+struct Supply<'a> {
+    shared: &'a Shared,
+    partition: &'a Partition,
+    credit: &'a mut usize,
+}
+
+impl Supplies for Supply<'_> {
+    fn charge(&mut self, bytes: usize) -> bool {
+        if let Some(rest) = self.credit.checked_sub(bytes) {
+            *self.credit = rest;
+            return true;
+        }
+        if self.shared.memory.try_take(bytes - *self.credit) {
+            *self.credit = 0;
+            return true;
+        }
+        false
+    }
+
+    fn batch(&mut self) -> (BatchBuilder, Arc<Delivery>, Duration) {
+        let delivery = Delivery::new(Arc::clone(&self.partition.topic), self.partition.index);
+        (
+            self.shared.pages.builder(),
+            Arc::new(delivery),
+            self.shared.client.shared.now(),
+        )
+    }
+}
+
+/// Milliseconds since 1970; a clock before that counts as 1970.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the shell: records carry the wall clock"
+)]
+fn unix_ms() -> i64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,211 @@
+//! A topic as a producer sees it: its partitions' queues and the sticky choice among them.
+
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use crate::core::metadata::Cluster;
+use crate::core::producer::queue::Queue;
+use crate::core::producer::sticky;
+use crate::error::{Error, Result};
+use crate::partitioner::{Choice, Partitioner};
+
+/// No broker leads.
+pub(super) const NOBODY: i32 = -1;
+
+/// A topic's partitions at one moment. When their number changes there is a newer one.
+#[derive(Debug)]
+pub(crate) struct Topic {
+    pub(super) name: Arc<str>,
+    pub(super) partitions: Box<[Arc<Partition>]>,
+    /// The sticky partition, or -1.
+    sticky: AtomicI32,
+    next: AtomicU64,
+    /// The version of the metadata that this was last held against.
+    seen: AtomicU64,
+    newer: OnceLock<Arc<Topic>>,
+}
+
+/// One partition: its batches, and who leads it.
+#[derive(Debug)]
+pub(crate) struct Partition {
+    pub(super) topic: Arc<str>,
+    pub(super) index: i32,
+    leader: AtomicI32,
+    queue: Mutex<Queue>,
+}
+
+impl Partition {
+    fn new(topic: &Arc<str>, index: i32) -> Self {
+        Self {
+            topic: Arc::clone(topic),
+            index,
+            leader: AtomicI32::new(NOBODY),
+            queue: Mutex::new(Queue::new(Arc::clone(topic), index)),
+        }
+    }
+
+    pub(super) fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn leader(&self) -> i32 {
+        self.leader.load(Ordering::Relaxed)
+    }
+
+    /// Takes the leader over from metadata. A partition that metadata does not know has none.
+    pub(super) fn follow(&self, cluster: &Cluster) {
+        let known = cluster.partition(&self.topic, self.index);
+        let leader = known
+            .and_then(|partition| partition.leader)
+            .unwrap_or(NOBODY);
+        self.leader.store(leader, Ordering::Relaxed);
+    }
+}
+
+impl Topic {
+    /// The topic as metadata has it.
+    pub(super) fn new(name: &Arc<str>, cluster: &Cluster) -> Self {
+        Self::with(name, cluster, &[])
+    }
+
+    /// With the queues of `kept` where there are such partitions.
+    fn with(name: &Arc<str>, cluster: &Cluster, kept: &[Arc<Partition>]) -> Self {
+        let count = cluster
+            .topic(name)
+            .map_or(0, |topic| topic.partitions.len());
+        let partitions: Box<[_]> = (0..i32::try_from(count).unwrap_or(i32::MAX))
+            .zip(kept.iter().map(Some).chain(std::iter::repeat(None)))
+            .map(|(index, kept)| match kept {
+                Some(kept) => Arc::clone(kept),
+                None => Arc::new(Partition::new(name, index)),
+            })
+            .collect();
+        partitions
+            .iter()
+            .for_each(|partition| partition.follow(cluster));
+        Self {
+            name: Arc::clone(name),
+            partitions,
+            sticky: AtomicI32::new(NOBODY),
+            next: AtomicU64::new(0),
+            seen: AtomicU64::new(cluster.version),
+            newer: OnceLock::new(),
+        }
+    }
+
+    /// The newest form of this topic; `version` is that of the metadata, `cluster` fetches it.
+    pub(super) fn latest<'t>(
+        self: &'t Arc<Self>,
+        version: u64,
+        cluster: impl FnOnce() -> Arc<Cluster>,
+    ) -> &'t Arc<Self> {
+        let mut latest = self;
+        while let Some(newer) = latest.newer.get() {
+            latest = newer;
+        }
+        if latest.seen.load(Ordering::Relaxed) != version {
+            return latest.follow(&cluster());
+        }
+        latest
+    }
+
+    #[cold]
+    fn follow<'t>(self: &'t Arc<Self>, cluster: &Cluster) -> &'t Arc<Self> {
+        self.seen.store(cluster.version, Ordering::Relaxed);
+        // A topic that is gone for the moment keeps its queues: it may be made again.
+        let count = cluster
+            .topic(&self.name)
+            .map_or(0, |topic| topic.partitions.len());
+        if count == 0 || count == self.partitions.len() {
+            self.partitions
+                .iter()
+                .for_each(|partition| partition.follow(cluster));
+            return self;
+        }
+        self.newer
+            .get_or_init(|| Arc::new(Self::with(&self.name, cluster, &self.partitions)))
+    }
+
+    /// Which partition a record goes to, and whether because it is the sticky one.
+    pub(super) fn choose(
+        &self,
+        partitioner: Partitioner,
+        partition: Option<i32>,
+        key: Option<&[u8]>,
+        random: impl FnOnce() -> u64,
+    ) -> Result<(&Arc<Partition>, bool)> {
+        let count = i32::try_from(self.partitions.len()).unwrap_or(i32::MAX);
+        let (index, is_sticky) = match partition {
+            Some(partition) => (partition, false),
+            None => match partitioner.choose(key, count) {
+                Choice::Fixed(partition) => (partition, false),
+                Choice::Sticky => {
+                    let sticky = self.sticky.load(Ordering::Relaxed);
+                    (
+                        if sticky >= 0 {
+                            sticky
+                        } else {
+                            self.pick(random())
+                        },
+                        true,
+                    )
+                }
+                Choice::Next => (self.next(count), false),
+                Choice::Missing => {
+                    return Err(Error::config(
+                        "record names no partition, partitioner is manual",
+                    ));
+                }
+            },
+        };
+        let found = usize::try_from(index)
+            .ok()
+            .and_then(|index| self.partitions.get(index));
+        match found {
+            Some(partition) => Ok((partition, is_sticky)),
+            None => {
+                let why = format!("topic {:?} has {count} partitions, not {index}", self.name);
+                Err(Error::config(why))
+            }
+        }
+    }
+
+    /// The stay at `partition` is over.
+    pub(super) fn leave(&self, partition: i32) {
+        let _ =
+            self.sticky
+                .compare_exchange(partition, NOBODY, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    #[cold]
+    fn pick(&self, random: u64) -> i32 {
+        let mut queues = Vec::with_capacity(self.partitions.len());
+        for partition in &self.partitions {
+            if partition.leader() != NOBODY {
+                let waiting = u32::try_from(partition.queue().waiting()).unwrap_or(u32::MAX);
+                queues.push((partition.index, waiting));
+            }
+        }
+        // Without any leader one partition is as good as another.
+        let count = u64::try_from(self.partitions.len()).unwrap_or(1).max(1);
+        let any = i32::try_from(random % count).unwrap_or(0);
+        let picked = sticky::pick(&queues, random).unwrap_or(any);
+        self.sticky.store(picked, Ordering::Relaxed);
+        picked
+    }
+
+    fn next(&self, count: i32) -> i32 {
+        let count = u64::try_from(count.max(1)).unwrap_or(1);
+        let start = self.next.fetch_add(1, Ordering::Relaxed);
+        // The next one with a leader, else simply the next one.
+        (0..count)
+            .map(|step| i32::try_from(start.wrapping_add(step) % count).unwrap_or(0))
+            .find(|index| {
+                usize::try_from(*index)
+                    .ok()
+                    .and_then(|index| self.partitions.get(index))
+                    .is_some_and(|partition| partition.leader() != NOBODY)
+            })
+            .unwrap_or_else(|| i32::try_from(start % count).unwrap_or(0))
+    }
+}
