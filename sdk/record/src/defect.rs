@@ -3,7 +3,6 @@
 
 /// Why bytes are not a batch of format 2, or why a record inside a batch cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum Defect {
     /// Fewer bytes than the batch says it has, or than a header takes.
     #[error("{found} bytes found, {wanted} wanted")]
@@ -84,7 +83,6 @@ pub enum Defect {
 
 /// What is wrong with one record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum RecordFault {
     /// A varint of more than 5 (or 10) bytes, or cut by the end.
     #[error("bad varint")]
@@ -128,7 +126,6 @@ pub enum RecordFault {
 
 /// What is wrong with a control record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum ControlFault {
     /// No key, or one of less than four bytes.
     #[error("key of {found} bytes, expected 4")]
