@@ -33,8 +33,10 @@ pub struct Options {
     /// Whether each shard keeps to a core of its own. Where there are fewer cores than shards, those of other worlds
     /// in this process included, they are not pinned. Default: true.
     pub pin: bool,
+    /// The cores to pin to, in turn, whether they suffice or not; empty for those this process may use. Default: empty.
+    pub cores: Vec<usize>,
     /// How long a pinned shard spins before it parks. It saves the wake-up of a neighbour, and burns what others on
-    /// its core could use; 0 when shards are not pinned. Default: 30 us.
+    /// its core could use; 0 when shards are not pinned, or share cores. Default: 30 us.
     pub spin_before_park: Duration,
     /// The memory that may be locked (`RLIMIT_MEMLOCK`) is raised to this before the start, as far as the hard limit
     /// goes. Default: 8 MiB.
@@ -55,6 +57,7 @@ impl Default for Options {
         Self {
             shards: u16::try_from(cores).unwrap_or(u16::MAX),
             pin: true,
+            cores: Vec::new(),
             spin_before_park: Duration::from_micros(30),
             memlock_bytes: 8 << 20,
             blocking_threads: 4,
@@ -196,7 +199,7 @@ where
             pulses: Arc::clone(&pulses),
             jobs_max: options.blocking_jobs_max,
         };
-        let builder = cores.executor(number, options.spin_before_park);
+        let builder = cores.executor(number);
         let (ready, exit, main) = (ready.clone(), exit.clone(), main.clone());
         let life = Arc::clone(&cores);
         let thread = thread::Builder::new()

@@ -28,6 +28,7 @@ pub(super) struct Cores {
     shards: usize,
     /// One per shard, or none where they are not pinned.
     pinned: Vec<usize>,
+    spin: Duration,
 }
 
 impl Cores {
@@ -35,7 +36,13 @@ impl Cores {
         let shards = usize::from(options.shards);
         let before = ALIVE.fetch_add(shards, Ordering::Relaxed);
         let mut pinned = Vec::new();
-        if options.pin {
+        let mut spin = options.spin_before_park;
+        if options.pin && !options.cores.is_empty() {
+            pinned.extend(options.cores.iter().copied().cycle().take(shards));
+            if before + shards > options.cores.len() {
+                spin = Duration::ZERO;
+            }
+        } else if options.pin {
             let cores = sys::allowed_cores().unwrap_or_default();
             pinned.extend(cores.into_iter().skip(before).take(shards));
             if pinned.len() < shards {
@@ -47,13 +54,19 @@ impl Cores {
                 pinned.clear();
             }
         }
-        Arc::new(Self { shards, pinned })
+        Arc::new(Self {
+            shards,
+            pinned,
+            spin,
+        })
     }
 
     /// The executor for one shard. One that shares its core does not spin.
-    pub(super) fn executor(&self, shard: u16, spin: Duration) -> LocalExecutorBuilder {
+    pub(super) fn executor(&self, shard: u16) -> LocalExecutorBuilder {
         let builder = match self.pinned.get(usize::from(shard)) {
-            Some(core) => LocalExecutorBuilder::new(Placement::Fixed(*core)).spin_before_park(spin),
+            Some(core) => {
+                LocalExecutorBuilder::new(Placement::Fixed(*core)).spin_before_park(self.spin)
+            }
             None => LocalExecutorBuilder::new(Placement::Unbound),
         };
         builder

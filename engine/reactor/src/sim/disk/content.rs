@@ -154,11 +154,8 @@ impl Content {
 
     /// When the last write was that no sync covers.
     pub(super) fn last_write(&self) -> Option<u64> {
-        let writes = self
-            .pending
-            .iter()
-            .filter(|change| matches!(change.kind, Kind::Write { .. }));
-        writes.map(|change| change.at).last()
+        let is_write = |change: &&Change| matches!(change.kind, Kind::Write { .. });
+        self.pending.iter().rfind(is_write).map(|change| change.at)
     }
 
     pub(super) fn crash(&mut self, crash: Crash, last: Option<u64>, chance: &mut Chance) {
