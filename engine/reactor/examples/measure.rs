@@ -30,8 +30,9 @@ fn main() -> io::Result<()> {
         ["start"] => start(),
         ["round-trip"] => [(64, 100), (64, 64 << 10), (1, 100)]
             .into_iter()
-            .try_for_each(|(connections, bytes)| round_trip(connections, bytes)),
-        ["serve"] => serve(),
+            .flat_map(|(connections, bytes)| [0, 30].map(|spin_us| (connections, bytes, spin_us)))
+            .try_for_each(|(connections, bytes, spin_us)| round_trip(connections, bytes, spin_us)),
+        ["serve", spin_us] => serve(spin_us.parse().map_err(io::Error::other)?),
         ["call"] => call(),
         ["sync", directory] => sync(Path::new(directory)),
         ["timers"] => timers(),
@@ -127,8 +128,12 @@ fn cpu_time(pid: u32) -> Duration {
     Duration::from_nanos(nanos.sum())
 }
 
-fn serve() -> io::Result<()> {
-    let running = run(on_core(0), |reactor| async move {
+fn serve(spin_us: u64) -> io::Result<()> {
+    let options = Options {
+        spin_before_park: Duration::from_micros(spin_us),
+        ..on_core(0)
+    };
+    let running = run(options, |reactor| async move {
         let anywhere = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0);
         let listener = reactor.listen(anywhere).expect("some port is free");
         println!("{}", listener.local_addr());
@@ -152,9 +157,9 @@ fn serve() -> io::Result<()> {
     io::stdin().read_to_end(&mut Vec::new()).map(drop)
 }
 
-fn round_trip(connections: usize, bytes: usize) -> io::Result<()> {
+fn round_trip(connections: usize, bytes: usize, spin_us: u64) -> io::Result<()> {
     let mut server = Command::new(std::env::current_exe()?)
-        .arg("serve")
+        .args(["serve", &spin_us.to_string()])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()?;
@@ -207,7 +212,7 @@ fn round_trip(connections: usize, bytes: usize) -> io::Result<()> {
     server.wait()?;
     let per_trip = cpu.as_secs_f64() * 1e6 / count as f64;
     println!(
-        "{connections} connections, {bytes} B: {count} round trips in {took:.1?}, server {per_trip:.2} us of CPU \
+        "{connections} connections, {bytes} B, {spin_us} us of spin: {count} round trips in {took:.1?}, server {per_trip:.2} us of CPU \
          each ({:.3} CPU-s/GB each way)",
         cpu.as_secs_f64() / (count as f64 * bytes as f64 / 1e9)
     );

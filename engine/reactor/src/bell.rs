@@ -2,14 +2,17 @@
 //! asleep, and the ports the shard then looks into. It does not know what lies ready.
 
 use std::cell::RefCell;
+use std::future::poll_fn;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::{Rc, Weak};
 use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::task::{Poll, Waker};
 
 use crossbeam::utils::CachePadded;
 
 use crate::shard::ShardId;
 use crate::sys;
+use crate::task::pending;
 
 /// The bells of all shards of a world.
 #[derive(Debug)]
@@ -132,6 +135,8 @@ pub(crate) trait Port {
 #[derive(Default)]
 pub(crate) struct Ports {
     ports: RefCell<Vec<Weak<dyn Port>>>,
+    /// Tasks that gave their turn away until the shard has come round once.
+    yielded: RefCell<Vec<Waker>>,
 }
 
 impl Ports {
@@ -154,12 +159,17 @@ impl Ports {
         }
     }
 
+    /// Lets every port take what has arrived, and those who yielded go on.
     pub(crate) fn drain(&self) {
         self.each(|port| port.drain());
+        let yielded = std::mem::take(&mut *self.yielded.borrow_mut());
+        for waker in yielded {
+            waker.wake();
+        }
     }
 
     pub(crate) fn have_arrivals(&self) -> bool {
-        let mut any = false;
+        let mut any = !self.yielded.borrow().is_empty();
         self.each(|port| any = any || port.has_arrivals());
         any
     }
@@ -167,6 +177,8 @@ impl Ports {
     /// Forgets all ports.
     pub(crate) fn clear(&self) {
         self.ports.borrow_mut().clear();
+        let yielded = std::mem::take(&mut *self.yielded.borrow_mut());
+        drop(yielded);
     }
 }
 
@@ -182,4 +194,25 @@ pub(crate) struct Receiving {
     pub(crate) me: ShardId,
     pub(crate) bells: std::sync::Arc<Bells>,
     pub(crate) ports: Rc<Ports>,
+}
+
+impl Receiving {
+    /// Lets everything else on the shard have a turn: in production the run queue drains, and completed IO and timers
+    /// are seen, before this goes on.
+    pub(crate) async fn yield_now(&self) {
+        let mut yielded = false;
+        poll_fn(|context| {
+            if yielded {
+                return Poll::Ready(());
+            }
+            yielded = true;
+            self.ports
+                .yielded
+                .borrow_mut()
+                .push(context.waker().clone());
+            self.bells.ring(self.me);
+            pending("its next turn")
+        })
+        .await;
+    }
 }

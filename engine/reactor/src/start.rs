@@ -35,8 +35,9 @@ pub struct Options {
     pub pin: bool,
     /// The cores to pin to, in turn, whether they suffice or not; empty for those this process may use. Default: empty.
     pub cores: Vec<usize>,
-    /// How long a pinned shard spins before it parks. It saves the wake-up of a neighbour, and burns what others on
-    /// its core could use; 0 when shards are not pinned, or share cores. Default: 30 us.
+    /// How long a shard spins before it parks. It saves its neighbours' messages a wake-up (some 20 us), and burns what
+    /// others on its core could use: a shard spins only on a core of its own, and only where the machine has more cores
+    /// than this process has shards. Default: 30 us.
     pub spin_before_park: Duration,
     /// The memory that may be locked (`RLIMIT_MEMLOCK`) is raised to this before the start, as far as the hard limit
     /// goes. Default: 8 MiB.

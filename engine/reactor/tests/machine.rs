@@ -366,6 +366,65 @@ fn sleepers_wake_in_the_order_of_their_deadlines() {
 }
 
 #[test]
+fn a_shard_flooded_with_calls_still_has_time_for_its_timers() {
+    let exchange = Exchange::<bool, ()>::new(2, 64);
+    let running = run(options(2), move |reactor| {
+        let exchange = exchange.clone();
+        async move {
+            let post = exchange.bind(&reactor);
+            if reactor.shard() == ShardId::ZERO {
+                let serving = {
+                    let post = post.clone();
+                    reactor.spawn(async move {
+                        while let Ok(call) = post.next().await {
+                            call.reply.send(());
+                        }
+                    })
+                };
+                for _ in 0..50 {
+                    reactor.sleep(Duration::from_millis(1)).await;
+                }
+                drop(serving);
+            } else {
+                // Until the other is gone.
+                loop {
+                    let calls: Vec<_> = (0..256).map(|_| post.call(ShardId::ZERO, true)).collect();
+                    for call in calls {
+                        if call.await.is_err() {
+                            return;
+                        }
+                    }
+                }
+            }
+        }
+    })
+    .unwrap();
+    running.join().unwrap();
+}
+
+#[test]
+fn a_connection_that_never_rests_lets_the_others_have_their_turns() {
+    on_a_shard(|reactor| async move {
+        let listener = reactor.listen(ANY_PORT).unwrap();
+        let flood = reactor.connect(listener.local_addr()).await.unwrap();
+        let (socket, _) = listener.accept().await.unwrap();
+        let sink = reactor.adopt(socket).unwrap();
+        let pouring =
+            reactor.spawn(async move { while flood.send_all(&[&[0; 64 << 10]]).await.is_ok() {} });
+        let draining = reactor.spawn(async move {
+            let mut bytes = BytesMut::new();
+            while let Ok(1..) = sink.recv(&mut bytes, 64 << 10).await {
+                bytes.clear();
+            }
+        });
+        for _ in 0..50 {
+            reactor.sleep(Duration::from_millis(1)).await;
+        }
+        drop((pouring, draining));
+    });
+}
+
+#[test]
 fn no_shards_is_a_refusal() {
     let refusal = run(options(0), |_| async {}).unwrap_err();
     assert!(matches!(refusal, StartError::NoShards));

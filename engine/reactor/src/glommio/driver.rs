@@ -34,8 +34,6 @@ pub(super) struct Driver {
     epoll: Epoll,
     receiving: Receiving,
     slots: RefCell<Slots>,
-    /// Tasks that gave their turn away until the driver has come round.
-    yielded: RefCell<Vec<Waker>>,
 }
 
 #[derive(Debug, Default)]
@@ -151,7 +149,6 @@ impl Driver {
             epoll,
             receiving,
             slots: RefCell::default(),
-            yielded: RefCell::default(),
         })
     }
 
@@ -199,20 +196,13 @@ impl Driver {
         drop(left);
     }
 
-    /// Wakes the task behind `waker` when the driver has come round once: the run queue has drained by then, and
-    /// completed IO and timers have been seen.
-    pub(super) fn wake_after_a_round(&self, waker: Waker) {
-        self.yielded.borrow_mut().push(waker);
-        self.receiving.bells.ring(self.receiving.me);
-    }
-
     /// Serves the epoll set and the bell, until dropped.
     pub(super) async fn run(self: Rc<Self>) {
         let mut events = vec![Event::NONE; EVENTS_PER_ROUND];
         let Receiving { me, bells, ports } = &self.receiving;
         loop {
             bells.lie_down(*me);
-            if ports.have_arrivals() || !self.yielded.borrow().is_empty() {
+            if ports.have_arrivals() {
                 // Still through the wait, so that the run queue drains in between.
                 bells.ring(*me);
             }
@@ -229,10 +219,6 @@ impl Driver {
                 }
                 let arrived = ports.have_arrivals();
                 ports.drain();
-                let yielded = std::mem::take(&mut *self.yielded.borrow_mut());
-                for waker in yielded {
-                    waker.wake();
-                }
                 if count == 0 && !arrived {
                     break;
                 }

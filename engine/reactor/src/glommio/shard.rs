@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::fs;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::io;
 use std::mem::ManuallyDrop;
 use std::net::SocketAddr;
@@ -10,7 +10,6 @@ use std::os::fd::{AsRawFd, FromRawFd};
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
 use super::driver::Driver;
@@ -188,16 +187,7 @@ impl Shard {
     }
 
     pub(crate) async fn yield_now(&self) {
-        let mut yielded = false;
-        poll_fn(|context| {
-            if yielded {
-                return Poll::Ready(());
-            }
-            yielded = true;
-            self.driver.wake_after_a_round(context.waker().clone());
-            Poll::Pending
-        })
-        .await;
+        self.driver.receiving().yield_now().await;
     }
 
     pub(crate) async fn unblock<T, F>(&self, work: F) -> T

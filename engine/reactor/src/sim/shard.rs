@@ -83,8 +83,7 @@ impl Shard {
     }
 
     pub(crate) async fn yield_now(&self) {
-        // The clock moves with the next turn, whoever has it.
-        self.clock().sleep(Duration::from_nanos(1)).await;
+        self.receiving().yield_now().await;
     }
 
     pub(crate) async fn unblock<T, F>(&self, work: F) -> T

@@ -35,25 +35,8 @@ impl Cores {
     pub(super) fn take(options: &Options) -> Arc<Self> {
         let shards = usize::from(options.shards);
         let before = ALIVE.fetch_add(shards, Ordering::Relaxed);
-        let mut pinned = Vec::new();
-        let mut spin = options.spin_before_park;
-        if options.pin && !options.cores.is_empty() {
-            pinned.extend(options.cores.iter().copied().cycle().take(shards));
-            if before + shards > options.cores.len() {
-                spin = Duration::ZERO;
-            }
-        } else if options.pin {
-            let cores = sys::allowed_cores().unwrap_or_default();
-            pinned.extend(cores.into_iter().skip(before).take(shards));
-            if pinned.len() < shards {
-                tracing::debug!(
-                    shards,
-                    before,
-                    "fewer cores than shards: they are not pinned"
-                );
-                pinned.clear();
-            }
-        }
+        let allowed = sys::allowed_cores().unwrap_or_default();
+        let (pinned, spin) = plan(options, &allowed, before);
         Arc::new(Self {
             shards,
             pinned,
@@ -77,8 +60,87 @@ impl Cores {
     }
 }
 
+/// Which core each shard keeps to (none where they are not pinned), and how long it spins there, when `before` shards
+/// of the process are alive already.
+fn plan(options: &Options, allowed: &[usize], before: usize) -> (Vec<usize>, Duration) {
+    let shards = usize::from(options.shards);
+    if !options.pin {
+        return (Vec::new(), Duration::ZERO);
+    }
+    if !options.cores.is_empty() {
+        let shared = before + shards > options.cores.len();
+        let spin = if shared {
+            Duration::ZERO
+        } else {
+            options.spin_before_park
+        };
+        return (
+            options.cores.iter().copied().cycle().take(shards).collect(),
+            spin,
+        );
+    }
+    if before + shards > allowed.len() {
+        tracing::debug!(
+            shards,
+            before,
+            cores = allowed.len(),
+            "too few cores to pin the shards"
+        );
+        return (Vec::new(), Duration::ZERO);
+    }
+    // Where no core is left over, the kernel's workers and whoever is at the other end of the connections run on the
+    // shards' own cores, and spinning takes from them.
+    let all_taken = before + shards == allowed.len();
+    let spin = if all_taken {
+        Duration::ZERO
+    } else {
+        options.spin_before_park
+    };
+    (allowed[before..before + shards].to_vec(), spin)
+}
+
 impl Drop for Cores {
     fn drop(&mut self) {
         ALIVE.fetch_sub(self.shards, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn planned(shards: u16, cores: &[usize], before: usize) -> (Vec<usize>, bool) {
+        let options = Options {
+            shards,
+            cores: cores.to_vec(),
+            ..Options::default()
+        };
+        let (pinned, spin) = plan(&options, &[2, 3, 5, 7], before);
+        (pinned, spin > Duration::ZERO)
+    }
+
+    #[test]
+    fn shards_have_cores_of_their_own_where_there_are_enough() {
+        assert_eq!(planned(2, &[], 0), (vec![2, 3], true));
+        assert_eq!(planned(2, &[], 1), (vec![3, 5], true));
+    }
+
+    #[test]
+    fn shards_do_not_spin_where_no_core_is_left_for_others() {
+        assert_eq!(planned(4, &[], 0), (vec![2, 3, 5, 7], false));
+        assert_eq!(planned(2, &[], 2), (vec![5, 7], false));
+    }
+
+    #[test]
+    fn shards_are_not_pinned_where_there_are_too_few_cores() {
+        assert_eq!(planned(5, &[], 0), (vec![], false));
+        assert_eq!(planned(1, &[], 4), (vec![], false));
+    }
+
+    #[test]
+    fn named_cores_are_used_in_turn_and_without_spinning_when_shared() {
+        assert_eq!(planned(3, &[7, 2], 0), (vec![7, 2, 7], false));
+        assert_eq!(planned(2, &[7, 2], 0), (vec![7, 2], true));
+        assert_eq!(planned(1, &[7], 1), (vec![7], false));
     }
 }
