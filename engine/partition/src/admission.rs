@@ -199,6 +199,29 @@ pub enum Invalid {
     OffsetsExhausted,
 }
 
+impl Refusal {
+    /// Index of the record that is to blame, where one is: what ProduceResponse calls a record error.
+    pub fn record(&self) -> Option<u32> {
+        match self {
+            Refusal::InvalidTimestamp { record, .. }
+            | Refusal::Invalid(Invalid::Keyless { record })
+            | Refusal::Corrupt(Defect::Record { index: record, .. }) => Some(*record),
+            Refusal::TooLarge { .. }
+            | Refusal::ExceedsSegment { .. }
+            | Refusal::Corrupt(_)
+            | Refusal::Undecodable(_)
+            | Refusal::Invalid(_)
+            | Refusal::TimestampType
+            | Refusal::OutOfOrderSequence { .. }
+            | Refusal::InvalidProducerEpoch { .. }
+            | Refusal::Transactional
+            | Refusal::Full
+            | Refusal::Fenced
+            | Refusal::Closed => None,
+        }
+    }
+}
+
 impl From<Invalid> for Refusal {
     fn from(invalid: Invalid) -> Refusal {
         Refusal::Invalid(invalid)

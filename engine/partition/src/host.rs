@@ -7,6 +7,7 @@ use std::rc::Rc;
 use highwater_log::Fence;
 use highwater_reactor::Reactor;
 
+use crate::producers::Census;
 use crate::repack::Repacker;
 use crate::write_back::WriteBack;
 
@@ -21,6 +22,7 @@ struct Shared {
     fence: Fence,
     repacker: RefCell<Repacker>,
     write_back: WriteBack,
+    census: Census,
 }
 
 impl Host {
@@ -33,6 +35,7 @@ impl Host {
                 fence,
                 repacker: RefCell::default(),
                 write_back,
+                census: Census::default(),
             }),
         }
     }
@@ -55,6 +58,15 @@ impl Host {
     /// How long the oldest of these bytes has been waiting, in milliseconds.
     pub fn oldest_unsynced_ms(&self) -> u64 {
         self.shared.write_back.oldest_unsynced_ms()
+    }
+
+    /// Idempotent producers remembered by this host's partitions.
+    pub fn producers(&self) -> usize {
+        self.shared.census.producers()
+    }
+
+    pub(crate) fn census(&self) -> &Census {
+        &self.shared.census
     }
 
     pub(crate) fn repacker(&self) -> &RefCell<Repacker> {

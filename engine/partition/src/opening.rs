@@ -65,7 +65,7 @@ impl Partition {
         )?;
         log.assign_epoch(leader_epoch)?;
         sync_all(host, &mut log).await?;
-        let producers = Producers::new(config.producers_max);
+        let producers = Producers::new(config.producers_max, host.census().clone());
         let state = State::new(config, producers, leader_epoch, Offset::ZERO, Offset::ZERO);
         Ok(Partition::new(host.clone(), state, log))
     }
@@ -113,7 +113,7 @@ fn learn_producers(
     recovered: &mut Recovered,
 ) -> Result<Producers, Error> {
     let now = host.reactor().now();
-    let mut producers = Producers::new(config.producers_max);
+    let mut producers = Producers::new(config.producers_max, host.census().clone());
     let mut from = log.start_offset();
     let mut offsets = log.snapshots()?;
     while let Some(offset) = offsets.pop() {

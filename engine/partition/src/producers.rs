@@ -12,7 +12,9 @@
 //!                                                    any  epoch 2     fenced
 //! ```
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 use highwater_reactor::Instant;
@@ -24,6 +26,13 @@ use thiserror::Error;
 /// How many of a producer's last batches are kept to recognise a repetition: the number of requests a producer may have
 /// in flight (`ProducerStateEntry.NUM_BATCHES_TO_RETAIN`).
 pub const KEPT_BATCHES: usize = 5;
+
+/// The most producers a shard remembers, over all its partitions: about 32 MiB. Beyond it a partition forgets its least
+/// recently used ones for its newcomers.
+pub const PRODUCERS_PER_SHARD_MAX: usize = 131_072;
+
+/// How many producers a partition may remember however full its shard is.
+pub const KNOWN_MIN: usize = 16;
 
 /// The epoch of a producer of which nothing is known.
 const NO_EPOCH: i16 = -1;
@@ -202,15 +211,37 @@ pub struct Producers {
     known: BTreeMap<i64, Producer>,
     stamp: u64,
     producers_max: usize,
+    census: Census,
+    /// What the census has of these. Invariant: `counted == known.len()` between calls.
+    counted: usize,
+}
+
+/// How many producers all partitions of a shard remember together. Clones are the same count.
+#[derive(Debug, Clone, Default)]
+pub struct Census(Rc<Cell<usize>>);
+
+impl Census {
+    /// Producers remembered.
+    pub fn producers(&self) -> usize {
+        self.0.get()
+    }
+}
+
+impl Drop for Producers {
+    fn drop(&mut self) {
+        self.census.0.set(self.census.0.get() - self.counted);
+    }
 }
 
 impl Producers {
-    /// Nobody known yet; at most `producers_max` (at least 16) will be.
-    pub fn new(producers_max: u32) -> Producers {
+    /// Nobody known yet; at most `producers_max` (at least [`KNOWN_MIN`]) will be.
+    pub fn new(producers_max: u32, census: Census) -> Producers {
         Producers {
             known: BTreeMap::new(),
             stamp: 0,
-            producers_max: producers_max.max(16) as usize,
+            producers_max: (producers_max as usize).max(KNOWN_MIN),
+            census,
+            counted: 0,
         }
     }
 
@@ -289,6 +320,7 @@ impl Producers {
         producer.keep(claim.epoch, kept);
         producer.seen = now;
         producer.stamp = self.stamp;
+        self.recount();
     }
 
     /// Remembers a control batch that the log has taken: it moves the epoch and the timestamp, never the sequence.
@@ -306,6 +338,7 @@ impl Producers {
         producer.last_timestamp_ms = timestamp_ms;
         producer.seen = now;
         producer.stamp = self.stamp;
+        self.recount();
     }
 
     /// Takes over what a snapshot remembered, in place of everything known.
@@ -335,6 +368,7 @@ impl Producers {
         while self.known.len() > self.producers_max {
             self.forget_oldest();
         }
+        self.recount();
     }
 
     /// Gives a restored producer back the batches before its last one, as the log has them, oldest first. Without effect
@@ -350,11 +384,6 @@ impl Producers {
         }
     }
 
-    /// Forgets everyone.
-    pub fn clear(&mut self) {
-        self.known.clear();
-    }
-
     /// Forgets the producers that have not appended for `expiration_ms` (`producer.id.expiration.ms`) and have no open
     /// transaction. Returns how many went.
     pub fn expire(&mut self, now: Instant, expiration_ms: u64) -> usize {
@@ -363,13 +392,26 @@ impl Producers {
         self.known.retain(|_, producer| {
             producer.transaction_first.is_some() || now.duration_since(producer.seen) < age_max
         });
+        self.recount();
         before - self.known.len()
     }
 
     fn make_room(&mut self, producer_id: i64) {
-        if self.known.len() >= self.producers_max && !self.known.contains_key(&producer_id) {
+        if self.is_full() && !self.known.contains_key(&producer_id) {
             self.forget_oldest();
         }
+    }
+
+    /// Whether there is no room for another one, here or on the shard.
+    fn is_full(&self) -> bool {
+        self.known.len() >= self.producers_max
+            || (self.known.len() >= KNOWN_MIN && self.census.producers() >= PRODUCERS_PER_SHARD_MAX)
+    }
+
+    fn recount(&mut self) {
+        let producers = self.census.0.get() + self.known.len() - self.counted;
+        self.census.0.set(producers);
+        self.counted = self.known.len();
     }
 
     /// Forgets a sixteenth at once, so that a flood of new producers costs each of them a constant.
@@ -380,6 +422,7 @@ impl Producers {
         let newest_to_go = *newest_to_go;
         self.known
             .retain(|_, producer| producer.stamp > newest_to_go);
+        self.recount();
     }
 }
 

@@ -17,7 +17,7 @@ fn claim(producer_id: i64, epoch: i16, first: i32, records: i32) -> Claim {
 
 /// Producers that took these batches (producer, epoch, first sequence, records), back to back from offset 0.
 fn after(batches: &[(i64, i16, i32, i32)]) -> Producers {
-    let mut producers = Producers::new(1000);
+    let mut producers = Producers::new(1000, Census::default());
     let mut end = 0;
     for &(producer_id, epoch, first, records) in batches {
         place(
@@ -166,7 +166,7 @@ fn a_marker_that_raises_the_epoch_lets_the_producer_begin_at_0() {
 
 #[test]
 fn an_idle_producer_is_forgotten_and_one_with_an_open_transaction_is_not() {
-    let mut producers = Producers::new(100);
+    let mut producers = Producers::new(100, Census::default());
     let kept = Kept {
         last_sequence: 0,
         last_offset: Offset::ZERO,
@@ -187,7 +187,7 @@ fn an_idle_producer_is_forgotten_and_one_with_an_open_transaction_is_not() {
 
 #[test]
 fn beyond_the_maximum_the_least_recently_used_are_forgotten() {
-    let mut producers = Producers::new(32);
+    let mut producers = Producers::new(32, Census::default());
     let mut end = 0;
     for producer_id in 0..32 {
         place(&mut producers, &claim(producer_id, 0, 0, 1), &mut end, 1);
@@ -228,13 +228,38 @@ fn what_was_restored_is_forgotten_in_the_order_of_its_offsets() {
         };
         Producer::remembered(0, -1, 0, None, Some(kept))
     };
-    let mut producers = Producers::new(16);
+    let mut producers = Producers::new(16, Census::default());
     producers.restore((0..20).map(|id| (id, remembered(100 - id))), at(0));
     let known: Vec<i64> = producers
         .iter()
         .map(|(producer_id, _)| producer_id)
         .collect();
     assert_eq!(known, (0..16).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_full_shard_lets_a_partition_remember_a_few_and_forget_its_own_for_the_next() {
+    let census = Census::default();
+    let mut crowd = Producers::new(u32::MAX, census.clone());
+    let mut end = 0;
+    for producer_id in 0..i64::try_from(PRODUCERS_PER_SHARD_MAX).expect("small") {
+        place(&mut crowd, &claim(producer_id, 0, 0, 1), &mut end, 1);
+    }
+    assert_eq!(census.producers(), PRODUCERS_PER_SHARD_MAX);
+    let mut few = Producers::new(1000, census.clone());
+    for producer_id in 0..100 {
+        place(&mut few, &claim(producer_id, 0, 0, 1), &mut end, 1);
+        assert!(few.len() <= KNOWN_MIN);
+    }
+    assert_eq!(
+        (few.len(), crowd.len()),
+        (KNOWN_MIN, PRODUCERS_PER_SHARD_MAX)
+    );
+    assert_eq!(census.producers(), PRODUCERS_PER_SHARD_MAX + KNOWN_MIN);
+    crowd.expire(at(1000), 1);
+    assert_eq!(census.producers(), KNOWN_MIN);
+    drop(few);
+    assert_eq!(census.producers(), 0);
 }
 
 /// The rules once more, as simply as they can be written: the whole history is kept and searched.
@@ -296,7 +321,7 @@ proptest! {
         ),
         first in prop_oneof![Just(0), (i32::MAX - 20)..=i32::MAX],
     ) {
-        let mut producers = Producers::new(1000);
+        let mut producers = Producers::new(1000, Census::default());
         let mut model = Model::default();
         let mut end = 0;
         for (producer_id, epoch_step, records, start) in steps {

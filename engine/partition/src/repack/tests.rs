@@ -1,7 +1,7 @@
 use highwater_record::{Codec, LeaderEpoch, Offset, TimestampType};
 
 use super::*;
-use crate::producers::Producers;
+use crate::producers::{Census, Producers};
 use crate::testing::{Wanted, records, rows};
 
 const NOW: i64 = 1_700_000_000_000;
@@ -16,7 +16,7 @@ const CODECS: [Codec; 5] = [
 fn state(config: Config) -> State {
     State::new(
         config,
-        Producers::new(16),
+        Producers::new(16, Census::default()),
         LeaderEpoch::ZERO,
         Offset::ZERO,
         Offset::ZERO,

@@ -3,7 +3,7 @@ use highwater_record::batches;
 use proptest::prelude::*;
 
 use super::*;
-use crate::producers::Claim;
+use crate::producers::{Census, Claim};
 
 /// Written by Apache Kafka 4.1.0 on a roll: four producers, one of them in an open transaction.
 const KAFKA_25: &[u8] = include_bytes!("../../tests/golden/kafka-25.snapshot");
@@ -13,7 +13,7 @@ const KAFKA_27: &[u8] = include_bytes!("../../tests/golden/kafka-27.snapshot");
 const KAFKA_LOG: &[u8] = include_bytes!("../../tests/golden/kafka-0.log");
 
 fn restored(bytes: &[u8]) -> Producers {
-    let mut producers = Producers::new(1000);
+    let mut producers = Producers::new(1000, Census::default());
     producers.restore(decode(bytes).expect("a snapshot"), Instant::ZERO);
     producers
 }
@@ -44,7 +44,7 @@ fn what_kafka_wrote_is_read_and_written_again_byte_for_byte() {
 
 #[test]
 fn the_log_alone_tells_what_kafkas_snapshot_tells() {
-    let mut producers = Producers::new(1000);
+    let mut producers = Producers::new(1000, Census::default());
     for batch in batches(KAFKA_LOG) {
         let batch = batch.expect("kafka's own batch");
         let claim = Claim::of(batch.header()).expect("idempotent");
@@ -104,7 +104,7 @@ proptest! {
                 (producer_id, Producer::remembered(epoch, coordinator_epoch, timestamp_ms, first, last))
             })
             .collect();
-        let mut producers = Producers::new(1000);
+        let mut producers = Producers::new(1000, Census::default());
         producers.restore(entries.clone(), Instant::ZERO);
         prop_assert_eq!(decode(&encode(&producers)), Ok(entries));
     }

@@ -1,12 +1,13 @@
 use highwater_record::{Codec, Compression};
 
 use super::*;
+use crate::producers::Census;
 use crate::testing::{Wanted, records};
 
 const NOW: i64 = 1_700_000_000_000;
 
 fn state(config: Config) -> State {
-    let producers = Producers::new(config.producers_max);
+    let producers = Producers::new(config.producers_max, Census::default());
     State::new(
         config,
         producers,
@@ -392,7 +393,7 @@ fn a_fetch_is_held_against_the_log_and_the_epoch() {
 #[test]
 fn the_offsets_of_a_partition_can_run_out_and_do_not_wrap() {
     let end = Offset::new(i64::MAX - 2);
-    let producers = Producers::new(16);
+    let producers = Producers::new(16, Census::default());
     let state = State::new(Config::default(), producers, LeaderEpoch::ZERO, end, end);
     assert!(admit(&state, &records(2, 1, NOW)).is_ok());
     assert_eq!(
