@@ -103,8 +103,7 @@ impl Errand for Append {
             let outcome = match shard.partition_or_error(&entry.topic_id, entry.partition) {
                 Ok(partition) => match partition.produce(entry.batch.as_batch(), Origin::Client) {
                     Ok(admission) => {
-                        if self.promise_until.is_some()
-                            && partition.high_watermark() < admission.end()
+                        if self.promise_until.is_some() && !partition.is_committed(admission.end())
                         {
                             promised.push((outcomes.len(), partition, admission.end()));
                         }
@@ -143,11 +142,9 @@ impl Errand for Append {
 }
 
 fn refused(refusal: &Refusal) -> Outcome {
-    let record = if let Refusal::InvalidTimestamp { record, .. } = refusal {
-        i32::try_from(*record).ok()
-    } else {
-        None
-    };
+    let record = refusal
+        .record()
+        .and_then(|record| i32::try_from(record).ok());
     let message = Cow::Owned(refusal.to_string());
     Outcome {
         record,
