@@ -109,8 +109,7 @@ impl DataDir {
         node_id: i32,
         cluster_id: Option<&str>,
     ) -> Result<DataDir, OpenError> {
-        let made = reactor.create_dir_all(path);
-        made.map_err(|error| unusable("create", path, error))?;
+        make(reactor, path).await?;
         let lock = lock(reactor, path)?;
         let (identity, is_new) = identify(reactor, path, node_id, cluster_id).await?;
         let marker = path.join(CLEAN_SHUTDOWN);
@@ -264,6 +263,29 @@ impl DataDir {
         let written = self.reactor.write_atomic(&path, bytes).await;
         written.map_err(|error| Error::write(&self.fence, "write", &path, error))
     }
+}
+
+/// Makes the directory and those above it that are missing, and makes their names durable: all that will be synced
+/// inside would else be gone with the name after a power cut.
+async fn make(reactor: &Reactor, path: &Path) -> Result<(), OpenError> {
+    let failed = |error| unusable("create", path, error);
+    let mut parents = Vec::new();
+    for dir in path.ancestors().filter(|dir| !dir.as_os_str().is_empty()) {
+        if reactor.exists(dir).map_err(failed)? {
+            break;
+        }
+        parents.extend(dir.parent());
+    }
+    reactor.create_dir_all(path).map_err(failed)?;
+    for parent in parents {
+        let parent = if parent.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            parent
+        };
+        reactor.sync_dir(parent).await.map_err(failed)?;
+    }
+    Ok(())
 }
 
 /// Takes the lock and leaves this process's number in it.
