@@ -225,3 +225,6 @@ async fn until(lifecycle: &Post<Command, ()>, awaited: Command) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

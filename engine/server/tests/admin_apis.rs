@@ -1,4 +1,5 @@
 //! The admin APIs over the wire, in every version: what each says when all is well, and with which code it refuses.
+#![allow(clippy::unwrap_used, reason = "a test may")]
 
 mod peer;
 

@@ -1,4 +1,5 @@
 //! An engine as its users meet it: started, asked, stopped, killed and started again.
+#![allow(clippy::unwrap_used, reason = "a test may")]
 
 mod peer;
 

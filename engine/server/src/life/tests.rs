@@ -1,0 +1,328 @@
+//! Whole engines in the simulated world: what was answered survives a crash at any step of a change, and a failing disk
+//! is told to the client.
+
+use std::net::SocketAddr;
+use std::sync::mpsc::{self, TryRecvError};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use highwater_reactor::sim::{Crash, Operation, World};
+use highwater_reactor::{Outside, Socket};
+use highwater_wire::message::create_topics::{
+    CreatableTopic, CreateTopicsRequest, CreateTopicsResponse,
+};
+use highwater_wire::message::delete_topics::{DeleteTopicsRequest, DeleteTopicsResponse};
+use highwater_wire::message::list_offsets::{
+    ListOffsetsPartition, ListOffsetsRequest, ListOffsetsResponse, ListOffsetsTopic,
+};
+use highwater_wire::message::metadata::{MetadataRequest, MetadataResponse};
+use highwater_wire::{Array, ErrorCode, Request, decode_response, encode_request};
+
+use super::*;
+use crate::settings::Properties;
+
+const SHARDS: u16 = 2;
+const EIO: i32 = 5;
+const ENOSPC: i32 = 28;
+
+struct Booted {
+    address: SocketAddr,
+    stop: Outside<Command>,
+    ended: mpsc::Receiver<Result<(), StopError>>,
+}
+
+/// An engine in `world`, whose disk may have seen others before.
+fn boot(world: &World) -> Result<Booted, StartError> {
+    let mut properties = Properties::embedded("/data".as_ref());
+    properties.set("log.initial.task.delay.ms", "1000");
+    let settings = Settings::parse(&properties).unwrap();
+    let (ready, readies) = mpsc::channel();
+    let (ended, ends) = mpsc::channel();
+    let lifecycle = Exchange::new(SHARDS, 16);
+    let stop = lifecycle.outside();
+    let life = Life {
+        settings: Arc::new(settings),
+        bound: "127.0.0.1:0".parse().unwrap(),
+        told: "127.0.0.1".into(),
+        mailbox: Mailbox::new(SHARDS),
+        lifecycle,
+        shared: Shared::new(SHARDS),
+        ready,
+        ended,
+    };
+    for number in 0..SHARDS {
+        let reactor = world.shard(number);
+        let life = life.clone().live(reactor.clone());
+        reactor.spawn(life).detach();
+    }
+    drop(life);
+    let ready = wait(world, &readies).expect("an engine says whether it has started");
+    Ok(Booted {
+        address: ready?.address,
+        stop,
+        ended: ends,
+    })
+}
+
+fn wait<T>(world: &World, receiver: &mpsc::Receiver<T>) -> Option<T> {
+    let reactor = world.shard(0);
+    world.run(async {
+        loop {
+            match receiver.try_recv() {
+                Ok(value) => return Some(value),
+                Err(TryRecvError::Disconnected) => return None,
+                Err(TryRecvError::Empty) => reactor.sleep(Duration::from_millis(1)).await,
+            }
+        }
+    })
+}
+
+fn shutdown(world: &World, booted: &Booted) -> Result<(), StopError> {
+    booted.stop.post(ShardId::ZERO, Command::Stop).unwrap();
+    wait(world, &booted.ended).unwrap()
+}
+
+/// The answer's frame, or nothing where the engine is gone or silent for ten seconds.
+fn call<R: Request>(world: &World, booted: &Booted, version: i16, request: &R) -> Option<Vec<u8>> {
+    let reactor = world.shard(0);
+    let bytes = encode_request(1, None, version, request).unwrap().bytes;
+    let exchange = async {
+        let socket: Socket = reactor.connect(booted.address).await.ok()?;
+        socket.send_all(&[&bytes]).await.ok()?;
+        let mut buffer = BytesMut::new();
+        loop {
+            if let Some(length) = buffer.first_chunk::<4>() {
+                let length = usize::try_from(i32::from_be_bytes(*length)).unwrap();
+                if buffer.len() >= 4 + length {
+                    return Some(buffer[4..4 + length].to_vec());
+                }
+            }
+            if socket.recv(&mut buffer, 1 << 16).await.ok()? == 0 {
+                return None;
+            }
+        }
+    };
+    let patient = reactor.timeout(Duration::from_secs(10), exchange);
+    world.run(patient).flatten()
+}
+
+fn create(world: &World, booted: &Booted, name: &str, partitions: i32) -> Option<i16> {
+    let request = CreateTopicsRequest {
+        topics: Array::from([CreatableTopic {
+            name,
+            num_partitions: partitions,
+            replication_factor: 1,
+            assignments: Array::empty(),
+            configs: Array::empty(),
+        }]),
+        timeout_ms: 1_000,
+        validate_only: false,
+    };
+    let frame = call(world, booted, 7, &request)?;
+    let (_, response) = decode_response::<CreateTopicsResponse<'_>>(7, &frame).unwrap();
+    Some(response.topics.first().unwrap().error_code)
+}
+
+fn delete(world: &World, booted: &Booted, name: &str) -> Option<i16> {
+    let request = DeleteTopicsRequest {
+        topics: Array::empty(),
+        topic_names: Array::from([name]),
+        timeout_ms: 1_000,
+    };
+    let frame = call(world, booted, 5, &request)?;
+    let (_, response) = decode_response::<DeleteTopicsResponse<'_>>(5, &frame).unwrap();
+    Some(response.responses.first().unwrap().error_code)
+}
+
+/// Every topic with its count of partitions.
+fn topics(world: &World, booted: &Booted) -> Vec<(String, usize)> {
+    let request = MetadataRequest {
+        topics: None,
+        allow_auto_topic_creation: false,
+        include_cluster_authorized_operations: false,
+        include_topic_authorized_operations: false,
+    };
+    let frame = call(world, booted, 12, &request).unwrap();
+    let (_, response) = decode_response::<MetadataResponse<'_>>(12, &frame).unwrap();
+    response
+        .topics
+        .iter()
+        .map(|topic| (topic.name.unwrap().to_owned(), topic.partitions.len()))
+        .collect()
+}
+
+/// The codes with which the partitions of a topic answer a question that only an open partition can answer.
+fn partition_codes(world: &World, booted: &Booted, name: &str, partitions: i32) -> Vec<i16> {
+    let request = ListOffsetsRequest {
+        replica_id: -1,
+        isolation_level: 0,
+        topics: Array::from([ListOffsetsTopic {
+            name,
+            partitions: (0..partitions)
+                .map(|partition_index| ListOffsetsPartition {
+                    partition_index,
+                    current_leader_epoch: -1,
+                    timestamp: -1,
+                })
+                .collect(),
+        }]),
+        timeout_ms: 1_000,
+    };
+    let frame = call(world, booted, 7, &request).unwrap();
+    let (_, response) = decode_response::<ListOffsetsResponse<'_>>(7, &frame).unwrap();
+    let topic = response.topics.first().unwrap();
+    topic.partitions.iter().map(|p| p.error_code).collect()
+}
+
+fn crashes() -> [Crash; 4] {
+    [
+        Crash::KeepAll,
+        Crash::LoseUnsynced,
+        Crash::KeepPrefix,
+        Crash::KeepRandom,
+    ]
+}
+
+#[test]
+fn what_was_answered_survives_a_power_cut() {
+    for (seed, crash) in (0..).zip(crashes()) {
+        let world = World::with_shards(seed, SHARDS);
+        let booted = boot(&world).unwrap();
+        assert_eq!(create(&world, &booted, "a", 3), Some(0));
+        assert_eq!(create(&world, &booted, "b", 1), Some(0));
+        assert_eq!(delete(&world, &booted, "b"), Some(0));
+        world.crash(crash);
+        let booted = boot(&world).unwrap();
+        assert_eq!(topics(&world, &booted), [("a".to_owned(), 3)], "{crash:?}");
+        assert_eq!(
+            partition_codes(&world, &booted, "a", 3),
+            [0, 0, 0],
+            "{crash:?}"
+        );
+        shutdown(&world, &booted).unwrap();
+    }
+}
+
+#[test]
+fn a_power_cut_at_any_step_of_a_creation_leaves_all_of_it_or_nothing() {
+    let steps = [
+        Operation::Write,
+        Operation::Sync,
+        Operation::SyncDir,
+        Operation::Create,
+        Operation::Rename,
+    ];
+    let mut reached = 0;
+    for operation in steps {
+        for nth in 1..12 {
+            for (seed, crash) in (nth..).zip(crashes()) {
+                let world = World::with_shards(seed, SHARDS);
+                let booted = boot(&world).unwrap();
+                assert_eq!(create(&world, &booted, "before", 2), Some(0));
+                let before = world.disk().count(operation);
+                world.disk().die_at(operation, nth);
+                let answer = create(&world, &booted, "t", 2);
+                reached += usize::from(world.disk().count(operation) - before >= nth);
+                world.crash(crash);
+
+                let case = format!("{operation:?} {nth} {crash:?} answered {answer:?}");
+                let booted = boot(&world).unwrap_or_else(|error| panic!("{case}: {error}"));
+                let mut expected = vec![("before".to_owned(), 2)];
+                let found = topics(&world, &booted);
+                if answer == Some(0) || found.len() == 2 {
+                    expected.push(("t".to_owned(), 2));
+                }
+                assert_eq!(found, expected, "{case}");
+                for (name, partitions) in found {
+                    let codes = partition_codes(&world, &booted, &name, 2);
+                    assert_eq!(codes, vec![0; partitions], "{case} {name}");
+                }
+                // Whatever is left of it is in nobody's way.
+                let code = if expected.len() == 2 {
+                    ErrorCode::TopicAlreadyExists
+                } else {
+                    ErrorCode::None
+                };
+                assert_eq!(create(&world, &booted, "t", 2), Some(code.id()), "{case}");
+                shutdown(&world, &booted).unwrap_or_else(|error| panic!("{case}: {error}"));
+            }
+        }
+    }
+    assert!(
+        reached > 50,
+        "only {reached} of the power cuts hit the creation"
+    );
+}
+
+#[test]
+fn a_power_cut_at_any_step_of_a_deletion_leaves_the_topic_or_nothing_of_it() {
+    for operation in [
+        Operation::Write,
+        Operation::Sync,
+        Operation::Rename,
+        Operation::SyncDir,
+    ] {
+        for nth in 1..6 {
+            for (seed, crash) in (nth..).zip(crashes()) {
+                let world = World::with_shards(seed, SHARDS);
+                let booted = boot(&world).unwrap();
+                assert_eq!(create(&world, &booted, "t", 2), Some(0));
+                world.disk().die_at(operation, nth);
+                let answer = delete(&world, &booted, "t");
+                world.crash(crash);
+
+                let case = format!("{operation:?} {nth} {crash:?} answered {answer:?}");
+                let booted = boot(&world).unwrap_or_else(|error| panic!("{case}: {error}"));
+                let found = topics(&world, &booted);
+                if answer == Some(0) {
+                    assert!(found.is_empty(), "{case}");
+                }
+                if found.is_empty() {
+                    assert_eq!(create(&world, &booted, "t", 2), Some(0), "{case}");
+                }
+                assert_eq!(partition_codes(&world, &booted, "t", 2), [0, 0], "{case}");
+                shutdown(&world, &booted).unwrap_or_else(|error| panic!("{case}: {error}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_change_that_could_not_be_synced_is_refused_and_not_seen() {
+    let world = World::with_shards(1, SHARDS);
+    let booted = boot(&world).unwrap();
+    world.disk().fail(Operation::Sync, 1, EIO);
+    let storage = ErrorCode::KafkaStorageError.id();
+    assert_eq!(create(&world, &booted, "t", 1), Some(storage));
+    assert!(topics(&world, &booted).is_empty());
+    // After a failed sync nothing is written any more.
+    assert_eq!(create(&world, &booted, "u", 1), Some(storage));
+    assert!(shutdown(&world, &booted).is_err());
+}
+
+#[test]
+fn a_full_disk_refuses_changes_until_there_is_room() {
+    let world = World::with_shards(1, SHARDS);
+    let booted = boot(&world).unwrap();
+    world.disk().fail_from(Operation::Write, 1, ENOSPC);
+    let storage = ErrorCode::KafkaStorageError.id();
+    assert_eq!(create(&world, &booted, "t", 1), Some(storage));
+    assert!(topics(&world, &booted).is_empty());
+    world.disk().heal();
+    assert_eq!(create(&world, &booted, "t", 1), Some(0));
+    assert_eq!(partition_codes(&world, &booted, "t", 1), [0]);
+    shutdown(&world, &booted).unwrap();
+}
+
+#[test]
+fn the_same_seed_is_the_same_life() {
+    let life = |seed| {
+        let world = World::with_shards(seed, SHARDS);
+        let booted = boot(&world).unwrap();
+        create(&world, &booted, "t", 3);
+        shutdown(&world, &booted).unwrap();
+        world.trace()
+    };
+    assert_eq!(life(7), life(7));
+    assert_ne!(life(7), life(8));
+}
