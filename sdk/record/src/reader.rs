@@ -63,6 +63,24 @@ pub struct Headers<'a> {
     left: u32,
 }
 
+impl<'a> Headers<'a> {
+    /// The bytes of the headers not yet given out, and how many those are: what
+    /// [`Headers::over`] takes, for who keeps places instead of borrows.
+    #[inline]
+    pub fn parts(&self) -> (&'a [u8], u32) {
+        (self.rest, self.left)
+    }
+
+    /// The headers that such bytes hold. Over other bytes it ends at the first that is none.
+    #[inline]
+    pub fn over(bytes: &'a [u8], count: u32) -> Headers<'a> {
+        Headers {
+            rest: bytes,
+            left: count,
+        }
+    }
+}
+
 impl<'a> Iterator for Headers<'a> {
     type Item = HeaderField<'a>;
 

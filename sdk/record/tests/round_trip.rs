@@ -3,7 +3,7 @@
 
 use highwater_record::compression::{Codec, Compression, Compressor, Decompressor, Limits};
 use highwater_record::{
-    Batch, BatchBuilder, Defect, HEADER_BYTES, Header, HeaderField, LeaderEpoch, Offset,
+    Batch, BatchBuilder, Defect, HEADER_BYTES, Header, HeaderField, Headers, LeaderEpoch, Offset,
     OwnedBatch, Producer, Records, TimestampType, batch, batches, header,
 };
 use proptest::collection::vec;
@@ -380,5 +380,31 @@ fn a_lying_header_is_refused_by_the_count() {
     assert_eq!(
         Batch::check(&sound).map(|batch| batch.header().record_count()),
         Ok(1)
+    );
+}
+
+#[test]
+fn headers_are_read_again_from_their_parts() {
+    let mut builder = BatchBuilder::new();
+    let headers = [
+        HeaderField::new("a", Some(b"1")),
+        HeaderField::new("b", None),
+    ];
+    builder.append(0, None, Some(b"v"), &headers).unwrap();
+    let mut bytes = Vec::new();
+    builder
+        .finish(&mut Compressor::new(), &Compression::NONE, &mut bytes)
+        .unwrap();
+    let batch = Batch::check(&bytes).unwrap();
+    let record = Records::over(batch.header(), batch.body())
+        .next()
+        .unwrap()
+        .unwrap();
+    let (part, count) = record.headers().parts();
+    assert!(Headers::over(part, count).eq(headers));
+    assert_eq!(
+        Headers::over(part, 9).count(),
+        2,
+        "what is no header ends it"
     );
 }
