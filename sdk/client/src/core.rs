@@ -4,6 +4,7 @@
 //! both handed in, so that every rule here is tested by plain calls.
 
 pub(crate) mod backoff;
+pub(crate) mod consumer;
 pub(crate) mod metadata;
 pub(crate) mod producer;
 pub(crate) mod versions;

@@ -228,9 +228,10 @@ impl Error {
 
     /// The broker's code, if a broker refused.
     pub fn code(&self) -> Option<ErrorCode> {
-        match &self.0.kind {
-            ErrorKind::Broker(code) => Some(*code),
-            _ => None,
+        if let ErrorKind::Broker(code) = self.0.kind {
+            Some(code)
+        } else {
+            None
         }
     }
 }

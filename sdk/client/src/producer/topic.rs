@@ -94,11 +94,11 @@ impl Topic {
     }
 
     /// The newest form of this topic; `version` is that of the metadata, `cluster` fetches it.
-    pub(super) fn latest<'t>(
-        self: &'t Arc<Self>,
+    pub(super) fn latest(
+        self: &Arc<Self>,
         version: u64,
         cluster: impl FnOnce() -> Arc<Cluster>,
-    ) -> &'t Arc<Self> {
+    ) -> &Arc<Self> {
         let mut latest = self;
         while let Some(newer) = latest.newer.get() {
             latest = newer;
@@ -110,7 +110,7 @@ impl Topic {
     }
 
     #[cold]
-    fn follow<'t>(self: &'t Arc<Self>, cluster: &Cluster) -> &'t Arc<Self> {
+    fn follow(self: &Arc<Self>, cluster: &Cluster) -> &Arc<Self> {
         self.seen.store(cluster.version, Ordering::Relaxed);
         // A topic that is gone for the moment keeps its queues: it may be made again.
         let count = cluster

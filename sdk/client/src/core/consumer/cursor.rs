@@ -1,0 +1,275 @@
+//! Where reading a partition stands: what was handed out, what waits here, what to ask for next.
+//!
+//! ```text
+//!        position            fetch offset              high watermark
+//!  ---------|--- waiting here ----|--- to be asked for -------|
+//! ```
+
+use std::time::Duration;
+
+use crate::config::OffsetReset;
+use crate::consumer::Start;
+use crate::core::backoff::Backoff;
+
+/// How many answers of one partition may wait.
+const WAITING_MAX: usize = 2;
+
+/// One partition's place. Knows neither its name nor its leader.
+#[derive(Debug)]
+pub(crate) struct Cursor {
+    stage: Stage,
+    /// The offset of the next record to be handed out.
+    position: Option<i64>,
+    /// Counts seeks: what was asked before one is not for us any more.
+    generation: u32,
+    waiting: usize,
+    waiting_bytes: usize,
+    paused: bool,
+    failures: u32,
+    not_before: Duration,
+    pub(crate) high_watermark: Option<i64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// The offset has to be looked up.
+    Seeking(Start),
+    /// This offset is to be asked for.
+    Reading(i64),
+    /// The position is not in the log and the policy is to stop.
+    Stuck,
+}
+
+/// What a fetcher can do for a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Look this place up.
+    LookUp(Start),
+    /// Fetch from this offset.
+    Fetch(i64),
+    /// Nothing before this time.
+    Wait(Duration),
+    /// Nothing until something happens.
+    Idle,
+}
+
+impl Cursor {
+    pub(crate) fn new(start: Start) -> Self {
+        let mut cursor = Self {
+            stage: Stage::Stuck,
+            position: None,
+            generation: 0,
+            waiting: 0,
+            waiting_bytes: 0,
+            paused: false,
+            failures: 0,
+            not_before: Duration::ZERO,
+            high_watermark: None,
+        };
+        cursor.seek(start);
+        cursor
+    }
+
+    /// Goes to another place. What waits has to be dropped by the caller.
+    pub(crate) fn seek(&mut self, start: Start) {
+        self.generation = self.generation.wrapping_add(1);
+        self.waiting = 0;
+        self.waiting_bytes = 0;
+        self.failures = 0;
+        self.not_before = Duration::ZERO;
+        (self.stage, self.position) = match start {
+            Start::Offset(offset) => (Stage::Reading(offset), Some(offset)),
+            Start::Earliest | Start::Latest | Start::Timestamp(_) => (Stage::Seeking(start), None),
+        };
+    }
+
+    pub(crate) fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    pub(crate) fn set_paused(&mut self, paused: bool) {
+        self.paused = paused;
+    }
+
+    pub(crate) fn is_paused(&self) -> bool {
+        self.paused
+    }
+
+    /// The offset of the next record to be handed out; `None` while it is looked up.
+    pub(crate) fn position(&self) -> Option<i64> {
+        self.position
+    }
+
+    /// What to do next, where a partition with `bytes_low` waiting bytes is not asked about.
+    pub(crate) fn next(&self, now: Duration, bytes_low: usize) -> Next {
+        if self.paused {
+            return Next::Idle;
+        }
+        let next = match self.stage {
+            Stage::Stuck => return Next::Idle,
+            Stage::Seeking(start) => Next::LookUp(start),
+            Stage::Reading(_) if self.waiting >= WAITING_MAX || self.waiting_bytes >= bytes_low => {
+                return Next::Idle;
+            }
+            Stage::Reading(offset) => Next::Fetch(offset),
+        };
+        if now < self.not_before {
+            Next::Wait(self.not_before)
+        } else {
+            next
+        }
+    }
+
+    /// A look-up found `offset`.
+    pub(crate) fn found(&mut self, generation: u32, offset: i64) {
+        if generation == self.generation {
+            self.stage = Stage::Reading(offset);
+            // After a reset, what still waits lies before it.
+            self.position.get_or_insert(offset);
+            self.failures = 0;
+        }
+    }
+
+    /// An answer to a fetch came, with batches up to `next_offset`. Returns whether it is wanted.
+    pub(crate) fn fetched(&mut self, generation: u32, bytes: usize, next_offset: i64) -> bool {
+        let Stage::Reading(offset) = &mut self.stage else {
+            return false;
+        };
+        if generation != self.generation {
+            return false;
+        }
+        *offset = next_offset.max(*offset);
+        self.failures = 0;
+        self.waiting += usize::from(bytes > 0);
+        self.waiting_bytes += bytes;
+        true
+    }
+
+    /// An answer of so many bytes is being handed out.
+    pub(crate) fn taken(&mut self, bytes: usize) {
+        self.waiting_bytes = self.waiting_bytes.saturating_sub(bytes);
+        self.waiting = self.waiting.saturating_sub(1);
+    }
+
+    /// What was taken came back.
+    pub(crate) fn returned(&mut self, bytes: usize) {
+        self.waiting += 1;
+        self.waiting_bytes += bytes;
+    }
+
+    /// Records up to `next_offset` were handed out or passed over.
+    pub(crate) fn advance(&mut self, next_offset: i64) {
+        self.position = Some(next_offset);
+    }
+
+    /// The request about this partition came to nothing: not again at once.
+    pub(crate) fn failed(&mut self, now: Duration, backoff: &Backoff, random: u64) {
+        self.failures = self.failures.saturating_add(1);
+        self.not_before = now + backoff.pause(self.failures, random);
+    }
+
+    /// The fetch offset is not in the log. Returns whether somebody has to be told.
+    pub(crate) fn out_of_range(&mut self, generation: u32, reset: OffsetReset) -> bool {
+        if generation != self.generation {
+            return false;
+        }
+        // What waits here was in the log when it was fetched and is still handed out.
+        if self.waiting == 0 {
+            self.position = None;
+        }
+        let (stage, tell) = match reset {
+            OffsetReset::Earliest => (Stage::Seeking(Start::Earliest), false),
+            OffsetReset::Latest => (Stage::Seeking(Start::Latest), false),
+            OffsetReset::Fail => (Stage::Stuck, true),
+        };
+        self.stage = stage;
+        tell
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOW: usize = 1000;
+    const NOW: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn a_start_is_looked_up_unless_it_is_an_offset() {
+        let cursor = Cursor::new(Start::Latest);
+        assert_eq!(cursor.next(NOW, LOW), Next::LookUp(Start::Latest));
+        assert_eq!(cursor.position(), None);
+        assert_eq!(Cursor::new(Start::Offset(7)).next(NOW, LOW), Next::Fetch(7));
+    }
+
+    #[test]
+    fn a_partition_with_enough_waiting_is_not_asked_about() {
+        let mut cursor = Cursor::new(Start::Offset(0));
+        assert!(cursor.fetched(cursor.generation(), 999, 10));
+        assert_eq!(cursor.next(NOW, LOW), Next::Fetch(10));
+        assert!(cursor.fetched(cursor.generation(), 999, 20));
+        assert_eq!(cursor.next(NOW, LOW), Next::Idle);
+        cursor.taken(999);
+        assert_eq!(cursor.next(NOW, LOW), Next::Fetch(20));
+        assert_eq!(cursor.position(), Some(0));
+        cursor.advance(10);
+        assert_eq!(cursor.position(), Some(10));
+    }
+
+    #[test]
+    fn what_was_asked_before_a_seek_is_not_for_us() {
+        let mut cursor = Cursor::new(Start::Offset(0));
+        let before = cursor.generation();
+        cursor.seek(Start::Offset(500));
+        assert!(!cursor.fetched(before, 10, 10));
+        assert!(!cursor.out_of_range(before, OffsetReset::Fail));
+        assert_eq!(cursor.next(NOW, LOW), Next::Fetch(500));
+        let mut cursor = Cursor::new(Start::Latest);
+        let before = cursor.generation();
+        cursor.seek(Start::Earliest);
+        cursor.found(before, 99);
+        assert_eq!(cursor.next(NOW, LOW), Next::LookUp(Start::Earliest));
+    }
+
+    #[test]
+    fn out_of_range_follows_the_policy() {
+        let mut cursor = Cursor::new(Start::Offset(5));
+        assert!(!cursor.out_of_range(cursor.generation(), OffsetReset::Earliest));
+        assert_eq!(cursor.next(NOW, LOW), Next::LookUp(Start::Earliest));
+        cursor.found(cursor.generation(), 40);
+        assert_eq!(cursor.position(), Some(40));
+        let mut cursor = Cursor::new(Start::Offset(5));
+        assert!(cursor.out_of_range(cursor.generation(), OffsetReset::Fail));
+        assert_eq!(cursor.next(NOW, LOW), Next::Idle);
+        cursor.seek(Start::Offset(6));
+        assert_eq!(cursor.next(NOW, LOW), Next::Fetch(6));
+    }
+
+    #[test]
+    fn a_failure_pauses_and_an_answer_ends_the_pauses_growth() {
+        let backoff = Backoff {
+            first: Duration::from_millis(100),
+            max: Duration::from_millis(1000),
+        };
+        let mut cursor = Cursor::new(Start::Offset(5));
+        cursor.failed(NOW, &backoff, 200);
+        let until = NOW + Duration::from_millis(100);
+        assert_eq!(cursor.next(NOW, LOW), Next::Wait(until));
+        assert_eq!(cursor.next(until, LOW), Next::Fetch(5));
+        cursor.fetched(cursor.generation(), 1, 6);
+        cursor.failed(until, &backoff, 200);
+        assert_eq!(
+            cursor.next(until, LOW),
+            Next::Wait(until + Duration::from_millis(100))
+        );
+    }
+
+    #[test]
+    fn a_paused_partition_keeps_its_place() {
+        let mut cursor = Cursor::new(Start::Offset(5));
+        cursor.set_paused(true);
+        assert_eq!(cursor.next(NOW, LOW), Next::Idle);
+        cursor.set_paused(false);
+        assert_eq!(cursor.next(NOW, LOW), Next::Fetch(5));
+    }
+}
