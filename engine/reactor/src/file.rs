@@ -217,6 +217,16 @@ impl File {
         }
     }
 
+    /// Forgets what the page cache holds of the file from `position` on and need not write: the next read comes from the
+    /// disk. After a failed sync the cache shows bytes that the disk never got, and calls them clean; what was written
+    /// and not yet written back stays (`posix_fadvise` with `DONTNEED`).
+    pub fn drop_cached(&self, position: u64) -> io::Result<()> {
+        match &self.inner.backing {
+            Backing::Machine(file) => sys::drop_cached(file, position),
+            Backing::Sim(handle) => handle.drop_cached(),
+        }
+    }
+
     /// Takes the file's lock (`flock`, exclusive) without waiting: `false` when another process, or another opening of
     /// the file in this one, holds it. The lock goes with the last clone. A simulated world has one process, and every
     /// lock in it is free.

@@ -108,6 +108,16 @@ pub(crate) fn start_writeback(file: &fs::File, position: u64, len: u64) -> io::R
     })
 }
 
+/// Drops clean pages of the page cache from `position` to the end.
+pub(crate) fn drop_cached(file: &fs::File, position: u64) -> io::Result<()> {
+    let position = file_offset(position)?;
+    // SAFETY: no memory is involved. The result is the error number itself.
+    match unsafe { libc::posix_fadvise(file.as_raw_fd(), position, 0, libc::POSIX_FADV_DONTNEED) } {
+        0 => Ok(()),
+        number => Err(io::Error::from_raw_os_error(number)),
+    }
+}
+
 /// An event counter for wake-ups.
 pub(crate) fn eventfd() -> io::Result<OwnedFd> {
     // SAFETY: no memory is involved; the result is checked before it is owned.

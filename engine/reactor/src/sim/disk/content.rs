@@ -152,6 +152,17 @@ impl Content {
         drop(self.take_pending(upto));
     }
 
+    /// Reads what the disk has and what is still to be written to it, and nothing that a failed sync forgot. The length
+    /// is the file system's, and stays.
+    pub(super) fn drop_cached(&mut self) {
+        let len = self.bytes.len();
+        self.bytes.clone_from(&self.durable);
+        for change in &self.pending {
+            change.kind.apply(&mut self.bytes);
+        }
+        self.bytes.resize(len, 0);
+    }
+
     /// When the last write was that no sync covers.
     pub(super) fn last_write(&self) -> Option<u64> {
         let is_write = |change: &&Change| matches!(change.kind, Kind::Write { .. });

@@ -582,6 +582,12 @@ impl Handle {
         Ok(written)
     }
 
+    pub(crate) fn drop_cached(&self) -> io::Result<()> {
+        let mut state = self.state()?;
+        state.content_mut(self.node)?.drop_cached();
+        Ok(())
+    }
+
     pub(crate) fn read(&self, into: &mut [MaybeUninit<u8>], position: u64) -> io::Result<usize> {
         if !self.read {
             return Err(errno(libc::EBADF));
