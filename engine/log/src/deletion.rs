@@ -238,6 +238,7 @@ impl Log {
             fence: &self.fence,
             dir: &self.dir,
             config: &self.config,
+            rebuilt: &self.rebuilt,
         };
         self.active.cut(&shelf, position, end)?;
         self.end = end;

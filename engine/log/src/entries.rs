@@ -40,7 +40,12 @@ pub(crate) struct Entries<E> {
 impl<E: Entry> Entries<E> {
     /// Makes the file, empty, displacing one that is there.
     pub(crate) fn create(reactor: &Reactor, path: PathBuf) -> io::Result<Entries<E>> {
-        reactor.open(&path, OpenOptions::TRUNCATE)?;
+        // Emptying the old file would leave its entries to come back after a power cut; its name goes with the directory's sync.
+        match reactor.remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        reactor.open(&path, OpenOptions::CREATE_NEW)?;
         Ok(Entries {
             path,
             file: None,

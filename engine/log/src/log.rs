@@ -3,9 +3,10 @@
 //! Reading is in `reader` and `time_lookup`, opening in `recovery`, forgetting in `deletion`. It does not know what a batch
 //! means, who produced it, or how much of the log may be shown to whom.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
-use highwater_reactor::{Instant, Reactor};
+use highwater_reactor::{File, Instant, Reactor};
 use highwater_record::{LeaderEpoch, Offset, Stamped};
 use smallvec::smallvec;
 use uuid::Uuid;
@@ -67,6 +68,8 @@ pub struct Log {
     pub(crate) recent: Places,
     pub(crate) handles: Handles,
     pub(crate) graveyard: Graveyard,
+    /// Index files that were made again and want to be synced.
+    pub(crate) rebuilt: RefCell<Vec<File>>,
     pub(crate) clock: RetentionClock,
     pub(crate) is_closed: bool,
 }
@@ -87,11 +90,13 @@ impl Log {
         reactor
             .create_dir(&dir)
             .map_err(|error| Error::write(fence, "create", &dir, error))?;
+        let rebuilt = RefCell::default();
         let shelf = Shelf {
             reactor,
             fence,
             dir: &dir,
             config: &config,
+            rebuilt: &rebuilt,
         };
         let path = dir.join(small_file::PARTITION_METADATA);
         let text = small_file::partition_metadata(&topic_id);
@@ -136,6 +141,7 @@ impl Log {
             recent: Places::default(),
             handles: Handles::default(),
             graveyard: Graveyard::default(),
+            rebuilt,
             clock: RetentionClock::new(reactor.now().since_start(), reactor.unix_ms()),
             is_closed: false,
         })
@@ -175,6 +181,7 @@ impl Log {
             fence: &self.fence,
             dir: &self.dir,
             config: &self.config,
+            rebuilt: &self.rebuilt,
         };
         let position = self.active.write(&shelf, batch)?;
         let segment = self.active.base;
@@ -197,6 +204,7 @@ impl Log {
             fence: &self.fence,
             dir: &self.dir,
             config: &self.config,
+            rebuilt: &self.rebuilt,
         };
         let base = self.end;
         assert!(
@@ -258,6 +266,7 @@ impl Log {
         } else {
             smallvec![]
         };
+        self.note_rebuilt();
         let now = self.reactor.now();
         self.unsynced
             .ticket(
@@ -304,6 +313,7 @@ impl Log {
             fence: &self.fence,
             dir: &self.dir,
             config: &self.config,
+            rebuilt: &self.rebuilt,
         };
         self.active.start_writeback(&shelf)
     }
@@ -358,6 +368,7 @@ impl Log {
             fence: &self.fence,
             dir: &self.dir,
             config: &self.config,
+            rebuilt: &self.rebuilt,
         };
         self.active.seal(&shelf)?;
         self.is_closed = true;
@@ -369,6 +380,7 @@ impl Log {
         ];
         let active = files.into_iter().flatten().cloned().collect();
         self.unsynced.directory(&self.dir);
+        self.note_rebuilt();
         let now = self.reactor.now();
         self.unsynced
             .ticket(
@@ -466,12 +478,20 @@ impl Log {
         self.epochs.end_offset_for(epoch, self.end)
     }
 
+    fn note_rebuilt(&mut self) {
+        for file in self.rebuilt.take() {
+            self.unsynced.file(file);
+            self.unsynced.directory(&self.dir);
+        }
+    }
+
     pub(crate) fn shelf(&self) -> Shelf<'_> {
         Shelf {
             reactor: &self.reactor,
             fence: &self.fence,
             dir: &self.dir,
             config: &self.config,
+            rebuilt: &self.rebuilt,
         }
     }
 

@@ -197,7 +197,13 @@ impl Log {
         if let Some(place) = known
             && let Some(at) = self.segment_based(place.segment)
         {
-            return Ok((at, place.position));
+            // The end of a segment, as noted before the next was begun, is the beginning of the next.
+            let is_end = at < active && place.position >= self.segment(at).bytes;
+            return Ok(if is_end {
+                (at + 1, 0)
+            } else {
+                (at, place.position)
+            });
         }
         let at = self.segment_of(offset);
         let segment = self.segment(at);

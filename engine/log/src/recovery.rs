@@ -10,10 +10,12 @@
 //! What it finds is reported in [`Recovered`]; it knows nothing of producers, whose state the partition rebuilds. The
 //! argument why nothing acknowledged is lost is in `docs/format/log-directory.md`.
 
+use std::cell::RefCell;
+use std::cmp::Ordering;
 use std::path::PathBuf;
 
 use highwater_reactor::{File, OpenOptions, Reactor};
-use highwater_record::Offset;
+use highwater_record::{LeaderEpoch, Offset};
 use uuid::Uuid;
 
 use crate::appender::Active;
@@ -55,7 +57,7 @@ pub struct Recovered {
     pub segments: usize,
     /// Segments whose batches were checked one by one.
     pub segments_scanned: usize,
-    /// Bytes of batches checked.
+    /// Bytes of batches checked: what lies above the recovery point.
     pub bytes_scanned: u64,
     /// Bytes cut off: a torn tail, and what lay behind it.
     pub bytes_cut: u64,
@@ -92,11 +94,13 @@ impl Log {
         opening: Opening,
     ) -> Result<(Log, Recovered), Error> {
         fence.check()?;
+        let rebuilt = RefCell::default();
         let shelf = Shelf {
             reactor,
             fence,
             dir: &dir,
             config: &config,
+            rebuilt: &rebuilt,
         };
         let (topic_id, metadata) = topic_id(&shelf, opening.topic_id)?;
         let segments = sweep(reactor, fence, &dir)?;
@@ -124,14 +128,16 @@ impl Log {
         report.segments = found.sealed.len() + 1;
         let durable = found.durable;
         let mut unsynced = Unsynced::new(durable);
-        if found.is_changed {
-            unsynced.directory(&dir);
+        if !found.was_closed {
+            note_all_unsynced(&shelf, &mut unsynced)?;
             unsynced.file(found.active.file.clone());
         }
         let mut appended_bytes = 0;
+        if !found.was_closed {
+            appended_bytes = found.finish_unsynced(&shelf, &mut unsynced);
+        }
         if found.end > durable.offset {
             unsynced.appended(reactor.now());
-            appended_bytes = found.finish_unsynced(&shelf, &mut unsynced);
         }
         if let Some(file) = metadata {
             unsynced.file(file);
@@ -153,6 +159,7 @@ impl Log {
             recent: Places::default(),
             handles: Handles::default(),
             graveyard: Graveyard::default(),
+            rebuilt,
             clock: RetentionClock::new(reactor.now().since_start(), reactor.unix_ms()),
             is_closed: false,
             config,
@@ -177,28 +184,27 @@ struct FoundLog {
     active: Active,
     end: Offset,
     durable: Place,
-    /// Whether a file was cut or a name changed.
-    is_changed: bool,
+    /// The first of `sealed` that was gone through.
+    scanned_from: usize,
+    /// Whether it was left by a clean stop, so that nothing of it wants to be synced.
+    was_closed: bool,
 }
 
 impl FoundLog {
-    /// Notes the finished segments that lie above the recovery point; returns the bytes that are not durable.
+    /// Notes the finished segments that were gone through; returns the bytes that are not durable.
     fn finish_unsynced(&self, shelf: &Shelf<'_>, unsynced: &mut Unsynced) -> u64 {
         let mut bytes = 0;
-        for (at, segment) in self.sealed.iter().enumerate() {
+        let unsynced_in = |base: Offset, bytes: u64| match base.cmp(&self.durable.segment) {
+            Ordering::Less => 0,
+            Ordering::Equal => bytes.saturating_sub(self.durable.position),
+            Ordering::Greater => bytes,
+        };
+        for (at, segment) in self.sealed.iter().enumerate().skip(self.scanned_from) {
             let next = self
                 .sealed
                 .get(at + 1)
                 .map_or(self.active.base, |next| next.base);
-            if next <= self.durable.offset {
-                continue;
-            }
-            let from = if segment.base == self.durable.segment {
-                self.durable.position
-            } else {
-                0
-            };
-            bytes += segment.bytes - from.min(segment.bytes);
+            bytes += unsynced_in(segment.base, segment.bytes);
             let kinds = [Kind::Log, Kind::Index, Kind::TimeIndex];
             unsynced.finished(Finished {
                 end: Place {
@@ -214,13 +220,7 @@ impl FoundLog {
                     .collect(),
             });
         }
-        let base = self.active.base;
-        let from = if base == self.durable.segment {
-            self.durable.position
-        } else {
-            0
-        };
-        bytes + (self.active.bytes - from.min(self.active.bytes))
+        bytes + unsynced_in(self.active.base, self.active.bytes)
     }
 }
 
@@ -268,7 +268,8 @@ impl Recovery<'_> {
                 active,
                 end,
                 durable,
-                is_changed: false,
+                scanned_from: 0,
+                was_closed: true,
             });
         }
         self.recover(segments, opening)
@@ -333,32 +334,39 @@ impl Recovery<'_> {
         Ok(())
     }
 
-    /// Whether a segment may have so few entries: none in the offset index when it is small or a single batch, none in the time
-    /// index when its batches have no time.
+    /// Whether a segment may have so few entries: none in the offset index when no batch begins beyond the interval, none in the
+    /// time index when the first batch has no time.
     fn may_be_so_short(&self, indexes: &Indexes, segment: &Segment) -> Result<bool, Error> {
         if indexes.offsets.len() > 0 && indexes.times.len() > 0 || segment.bytes == 0 {
             return Ok(true);
         }
         let file = segment.open_log(self.shelf.reactor, self.shelf.dir)?;
-        let Some(first) = first_batch(&file, segment)? else {
-            return Ok(false);
-        };
         let interval = u64::from(self.shelf.config.index_interval_bytes);
-        let few_bytes = segment.bytes <= interval || first.end() >= segment.bytes;
-        let no_times = first.header.max_timestamp() < 0;
-        Ok((indexes.offsets.len() > 0 || few_bytes) && (indexes.times.len() > 0 || no_times))
+        let mut walk = Walk::new(&file, 0, segment.bytes, segment.base);
+        let mut has_times = false;
+        while walk.position() <= interval {
+            match walk.next() {
+                Ok(Some(placed)) => has_times |= placed.header.max_timestamp() >= 0,
+                Ok(None) => break,
+                Err(Stop::Broken(_)) => return Ok(false),
+                Err(stop @ Stop::Unreadable(_)) => return Err(stop.into_error(&file)),
+            }
+        }
+        let wants_entry = walk.position() > interval && walk.position() < segment.bytes;
+        Ok((indexes.offsets.len() > 0 || !wants_entry) && (indexes.times.len() > 0 || !has_times))
     }
 
     /// Goes through the log from the recovery point on.
     fn recover(&mut self, segments: Vec<Segment>, opening: &Opening) -> Result<FoundLog, Error> {
         let point = self.recovery_point;
+        // The segment that holds the last durable record, not the one after it: the indexes of a segment that was finished
+        // right at the recovery point may not have reached the disk.
         let first = segments
-            .partition_point(|segment| segment.base <= point)
+            .partition_point(|segment| segment.base < point)
             .saturating_sub(1);
         let mut unchecked = segments.into_iter();
         let mut sealed: Vec<Segment> = unchecked.by_ref().take(first).collect();
         let mut last: Option<(Segment, Scanned)> = None;
-        let mut is_changed = false;
         for segment in unchecked {
             if let Some((before, scanned)) = &mut last {
                 if scanned.cut.is_none() && !self.follows(scanned.end, segment.base) {
@@ -370,14 +378,12 @@ impl Recovery<'_> {
                     ));
                 }
                 if scanned.cut.is_some() {
-                    is_changed = true;
                     self.drop_segment(&segment)?;
                     continue;
                 }
                 sealed.push(self.finish(last.take().expect("it was there"))?);
             }
             let scanned = self.scan(&segment)?;
-            is_changed |= scanned.bytes != segment.bytes;
             last = Some((segment, scanned));
         }
         let unscanned = first.min(sealed.len());
@@ -416,7 +422,8 @@ impl Recovery<'_> {
                 active,
                 end: base,
                 durable,
-                is_changed: true,
+                scanned_from: 0,
+                was_closed: false,
             });
         }
         let (segment, scanned) = last.expect("looked at above");
@@ -457,7 +464,8 @@ impl Recovery<'_> {
             active,
             end,
             durable,
-            is_changed,
+            scanned_from: first,
+            was_closed: false,
         })
     }
 
@@ -497,12 +505,32 @@ impl Recovery<'_> {
                 && (base <= self.recovery_point || self.shelf.config.compact && nothing_known)
     }
 
-    /// Goes through a segment: every byte checked, both indexes made anew, the file cut where it stops being a log.
+    /// Goes through a segment: both indexes made anew, every byte from the recovery point on checked, the file cut where it stops
+    /// being a log. Below the recovery point headers are enough, as long as they lead to it.
     fn scan(&mut self, segment: &Segment) -> Result<Scanned, Error> {
         let shelf = self.shelf;
         let file = segment.open_log(shelf.reactor, shelf.dir)?;
         let mut indexing = shelf.indexing(segment.base)?;
-        let mut walk = Walk::checked(&file, 0, segment.bytes, segment.base);
+        let mut walk = Walk::new(&file, 0, segment.bytes, segment.base);
+        let is_led_there = loop {
+            match walk.peek() {
+                Ok(Some(placed)) if placed.header.base_offset() < self.recovery_point => {
+                    self.keep(&mut indexing, &placed)?;
+                    walk.step(&placed);
+                }
+                Ok(_) => break true,
+                Err(Stop::Broken(_)) => break false,
+                Err(stop @ Stop::Unreadable(_)) => return Err(stop.into_error(&file)),
+            }
+        };
+        let mut from = (walk.position(), walk.expected());
+        if !is_led_there && walk.expected() < self.recovery_point {
+            indexing = shelf.indexing(segment.base)?;
+            from = (0, segment.base);
+        }
+        // What a failed sync left in the page cache looks written and is not.
+        let _ = file.drop_cached(from.0);
+        let mut walk = Walk::checked(&file, from.0, segment.bytes, from.1);
         let mut recovery_position = None;
         let stop = loop {
             let (placed, crc_holds) = match walk.peek_checked() {
@@ -511,54 +539,43 @@ impl Recovery<'_> {
                 Err(Stop::Broken(broken)) => break Some(broken),
                 Err(stop @ Stop::Unreadable(_)) => return Err(stop.into_error(&file)),
             };
-            let header = &placed.header;
-            let is_past = header.base_offset() >= self.recovery_point;
-            if is_past && recovery_position.is_none() && segment.base <= self.recovery_point {
-                recovery_position = Some(placed.position);
+            let is_below = placed.header.base_offset() < self.recovery_point;
+            if !is_below && segment.base <= self.recovery_point {
+                recovery_position.get_or_insert(placed.position);
             }
-            let is_below = header.base_offset() < self.recovery_point;
-            if !crc_holds && is_below {
+            if is_below && !crc_holds {
                 self.note_damage(format!(
                     "{} at byte {}, offset {}: the checksum does not hold",
                     file.path().display(),
                     placed.position,
-                    header.base_offset()
+                    placed.header.base_offset()
                 ));
                 walk.step_over_damage(&placed);
                 continue;
             }
-            let latest = self.epochs.epoch_of(header.base_offset());
-            let regresses = !is_below
-                && header.leader_epoch().get() >= 0
-                && latest.is_some_and(|latest| header.leader_epoch() < latest);
-            if !crc_holds || regresses {
-                let fact = if crc_holds {
-                    format!(
-                        "leader epoch {} follows a later one",
-                        header.leader_epoch().get()
-                    )
-                } else {
-                    "the checksum does not hold".to_owned()
-                };
-                break Some(Break {
-                    position: placed.position,
-                    expected: walk.expected(),
-                    fact,
-                });
-            }
-            if latest.is_none_or(|latest| header.leader_epoch() > latest) {
-                self.epochs
-                    .assign(header.leader_epoch(), header.base_offset());
-            }
-            let bytes = header.batch_bytes() as u64;
-            let (last, timestamp_ms) = (header.last_offset(), header.max_timestamp());
-            indexing.add(&shelf, placed.position, bytes, last, timestamp_ms)?;
-            walk.step(&placed);
+            let fact = match (crc_holds, self.latest_before(&placed)) {
+                (false, _) => "the checksum does not hold".to_owned(),
+                (true, Some(latest)) if !is_below => {
+                    let found = placed.header.leader_epoch().get();
+                    format!("leader epoch {found} follows {}", latest.get())
+                }
+                (true, _) => {
+                    self.keep(&mut indexing, &placed)?;
+                    walk.step(&placed);
+                    continue;
+                }
+            };
+            let (position, expected) = (placed.position, walk.expected());
+            break Some(Break {
+                position,
+                expected,
+                fact,
+            });
         };
         let (bytes, end) = (walk.position(), walk.expected());
         self.report.segments_scanned += 1;
         self.report.indexes_rebuilt += 1;
-        self.report.bytes_scanned += bytes;
+        self.report.bytes_scanned += bytes - from.0;
         let mut cut = None;
         if let Some(stop) = stop {
             self.report.bytes_cut += segment.bytes - bytes;
@@ -566,8 +583,8 @@ impl Recovery<'_> {
             file.set_len(bytes)
                 .map_err(|error| Error::write(shelf.fence, "cut", file.path(), error))?;
         }
-        if recovery_position.is_none() && self.recovery_point == end {
-            recovery_position = Some(bytes);
+        if self.recovery_point == end {
+            recovery_position.get_or_insert(bytes);
         }
         Ok(Scanned {
             indexing,
@@ -576,6 +593,27 @@ impl Recovery<'_> {
             recovery_position,
             cut,
         })
+    }
+
+    /// Takes a batch as part of the log.
+    fn keep(&mut self, indexing: &mut Indexing, placed: &Placed) -> Result<(), Error> {
+        let header = &placed.header;
+        let latest = self.epochs.epoch_of(header.base_offset());
+        if latest.is_none_or(|latest| header.leader_epoch() > latest) {
+            self.epochs
+                .assign(header.leader_epoch(), header.base_offset());
+        }
+        let bytes = header.batch_bytes() as u64;
+        let (last, timestamp_ms) = (header.last_offset(), header.max_timestamp());
+        indexing.add(&self.shelf, placed.position, bytes, last, timestamp_ms)
+    }
+
+    /// The epoch that wrote from before this batch on, if it is later than the batch's own: the batch is of an older life of the
+    /// log, which had been cut off.
+    fn latest_before(&self, placed: &Placed) -> Option<LeaderEpoch> {
+        let found = placed.header.leader_epoch();
+        let latest = self.epochs.epoch_of(placed.header.base_offset());
+        latest.filter(|latest| found >= LeaderEpoch::ZERO && found < *latest)
     }
 
     /// A segment that was gone through and is not the last.
@@ -602,13 +640,25 @@ impl Recovery<'_> {
     }
 }
 
-/// The first batch of a segment; `None` when there is none or it is damaged.
-fn first_batch(file: &File, segment: &Segment) -> Result<Option<Placed>, Error> {
-    match Walk::new(file, 0, segment.bytes, segment.base).next() {
-        Ok(first) => Ok(first),
-        Err(Stop::Broken(_)) => Ok(None),
-        Err(stop @ Stop::Unreadable(_)) => Err(stop.into_error(file)),
+/// Of a run that was not stopped cleanly nothing is known to be durable but what lies below the recovery point: not the names of
+/// its files, nor that of the directory, nor the small files.
+fn note_all_unsynced(shelf: &Shelf<'_>, unsynced: &mut Unsynced) -> Result<(), Error> {
+    unsynced.directory(shelf.dir);
+    if let Some(parent) = shelf.dir.parent() {
+        unsynced.directory(parent);
     }
+    for name in [
+        checkpoint::file::LEADER_EPOCH,
+        small_file::PARTITION_METADATA,
+    ] {
+        let path = shelf.dir.join(name);
+        match shelf.reactor.open(&path, OpenOptions::READ_WRITE) {
+            Ok(file) => unsynced.file(file),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(Error::read(&path, error)),
+        }
+    }
+    Ok(())
 }
 
 /// The topic id in `partition.metadata`, written again when it is missing and known.

@@ -3,7 +3,7 @@
 //! It keeps two numbers in memory and no descriptor. Its indexes are not believed: whoever follows an entry compares it
 //! with the batch it finds, and a wrong one has the index made again from the log.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::path::Path;
 
 use highwater_reactor::{File, OpenOptions, Reactor};
@@ -80,6 +80,8 @@ pub(crate) struct Shelf<'a> {
     pub(crate) fence: &'a Fence,
     pub(crate) dir: &'a Path,
     pub(crate) config: &'a Config,
+    /// Index files that were made again and want to be synced.
+    pub(crate) rebuilt: &'a RefCell<Vec<File>>,
 }
 
 impl Shelf<'_> {
@@ -126,6 +128,10 @@ impl Shelf<'_> {
         }
         let (indexes, largest) = indexing.finish(self)?;
         segment.largest.set(Some(largest));
+        let files = [indexes.offsets.file(), indexes.times.file()];
+        self.rebuilt
+            .borrow_mut()
+            .extend(files.into_iter().flatten().cloned());
         tracing::warn!(
             segment = %file.path().display(),
             entries = indexes.offsets.len(),
