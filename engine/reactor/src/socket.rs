@@ -108,7 +108,16 @@ impl Socket {
     /// connection is then good for nothing but [`Self::shutdown`].
     pub async fn send_all(&self, parts: &[&[u8]]) -> io::Result<()> {
         match &self.inner {
-            SocketWorld::Glommio(socket) => socket.send_all(parts).await,
+            SocketWorld::Glommio(socket) => socket.send_all(parts, false).await,
+            SocketWorld::Sim(socket) => socket.send_all(parts).await,
+        }
+    }
+
+    /// [`Self::send_all`] with word that more follows at once (`MSG_MORE`): the head of what [`Self::send_file`]
+    /// completes leaves in one packet with its first bytes, where it is small.
+    pub async fn send_all_more(&self, parts: &[&[u8]]) -> io::Result<()> {
+        match &self.inner {
+            SocketWorld::Glommio(socket) => socket.send_all(parts, true).await,
             SocketWorld::Sim(socket) => socket.send_all(parts).await,
         }
     }

@@ -18,7 +18,7 @@ use ::glommio::LocalExecutorBuilder;
 use thiserror::Error;
 
 use crate::bell::Bells;
-use crate::glommio::{Parts, Shard};
+use crate::glommio::{Parts, Shard, system_error};
 use crate::pool::Pool;
 use crate::reactor::{Reactor, World};
 use crate::shard::ShardId;
@@ -257,7 +257,7 @@ fn live<M, F>(
 {
     let executor = match builder.make() {
         Ok(executor) => executor,
-        Err(error) => return drop(ready.send(Err(permission::refused(error.into())))),
+        Err(error) => return drop(ready.send(Err(permission::refused(system_error(error))))),
     };
     executor.run(async {
         let shard = match Shard::new(parts) {

@@ -239,8 +239,14 @@ pub(crate) fn recv(socket: BorrowedFd<'_>, into: &mut [MaybeUninit<u8>]) -> io::
     counted(received)
 }
 
-/// Sends what fits of `parts` without their first `skip` bytes.
-pub(crate) fn send(socket: BorrowedFd<'_>, parts: &[&[u8]], skip: usize) -> io::Result<usize> {
+/// Sends what fits of `parts` without their first `skip` bytes; `more` follows at once.
+pub(crate) fn send(
+    socket: BorrowedFd<'_>,
+    parts: &[&[u8]],
+    skip: usize,
+    more: bool,
+) -> io::Result<usize> {
+    let more = if more { libc::MSG_MORE } else { 0 };
     let mut slices = [EMPTY_SLICE; SLICES_PER_CALL];
     let used = remaining(parts, skip, &mut slices);
     // SAFETY: a `msghdr` of zeros is a valid, empty one.
@@ -252,7 +258,7 @@ pub(crate) fn send(socket: BorrowedFd<'_>, parts: &[&[u8]], skip: usize) -> io::
         libc::sendmsg(
             socket.as_raw_fd(),
             &raw const message,
-            libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
+            libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL | more,
         )
     };
     counted(sent)

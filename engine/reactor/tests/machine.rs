@@ -252,7 +252,7 @@ fn a_file_is_sent_as_it_lies() {
             let (socket, _) = listener.accept().await.unwrap();
             let socket = reactor.adopt(socket).unwrap();
             let sending = reactor.spawn(async move {
-                socket.send_all(&[b"head"]).await.unwrap();
+                socket.send_all_more(&[b"head"]).await.unwrap();
                 socket.send_file(&file, 1000, 4_000_000).await.unwrap();
                 socket
                     .send_file(&file, 4_999_999, 2)
@@ -422,6 +422,75 @@ fn a_connection_that_never_rests_lets_the_others_have_their_turns() {
         }
         drop((pouring, draining));
     });
+}
+
+#[test]
+fn a_shard_that_stands_still_is_counted() {
+    let (release, released) = mpsc::channel::<()>();
+    let released = std::sync::Arc::new(std::sync::Mutex::new(released));
+    let options = Options {
+        stall_report_after: Duration::from_millis(600),
+        ..options(1)
+    };
+    let running = run(options, move |_| {
+        let released = std::sync::Arc::clone(&released);
+        // Blocks its thread, as no shard should.
+        async move { assert!(released.lock().unwrap().recv().is_err()) }
+    })
+    .unwrap();
+    while running.stalls() == 0 {
+        std::thread::yield_now();
+    }
+    drop(release);
+    running.join().unwrap();
+}
+
+#[test]
+fn many_worlds_live_in_one_process() {
+    let worlds: Vec<_> = (0..4)
+        .map(|_| {
+            run(
+                Options {
+                    shards: 2,
+                    ..Options::default()
+                },
+                |reactor| async move {
+                    for _ in 0..20 {
+                        reactor.sleep(Duration::from_millis(1)).await;
+                        reactor.unblock(|| ()).await;
+                    }
+                },
+            )
+            .unwrap()
+        })
+        .collect();
+    for world in worlds {
+        world.join().unwrap();
+    }
+}
+
+#[test]
+fn what_a_shard_leaves_behind_is_dropped_when_it_ends() {
+    let alive = std::sync::Arc::new(());
+    let held = std::sync::Arc::clone(&alive);
+    let running = run(options(1), move |reactor| {
+        let held = std::sync::Arc::clone(&held);
+        async move {
+            let queue = highwater_reactor::local::Queue::<()>::new(1);
+            // It waits for itself, for ever.
+            let (own, held) = (queue.clone(), std::sync::Arc::clone(&held));
+            reactor
+                .spawn(async move {
+                    let _held = held;
+                    own.pop().await
+                })
+                .detach();
+            reactor.yield_now().await;
+        }
+    })
+    .unwrap();
+    running.join().unwrap();
+    assert_eq!(std::sync::Arc::strong_count(&alive), 1);
 }
 
 #[test]

@@ -7,5 +7,5 @@ mod shard;
 mod socket;
 mod tasks;
 
-pub(crate) use shard::{Parts, Shard};
+pub(crate) use shard::{Parts, Shard, system_error};
 pub(crate) use socket::{DetachedSocket, Listener, Socket};

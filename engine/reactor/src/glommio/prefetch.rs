@@ -51,3 +51,33 @@ pub(super) fn read_ahead(file: &fs::File, position: u64, len: u64) -> io::Result
         at = (at + PROBE_EVERY_BYTES).min(end - 1);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::os::fd::AsRawFd;
+
+    use super::*;
+
+    #[test]
+    fn what_was_read_ahead_is_in_memory_to_its_last_byte() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&vec![7; 3_000_001]).unwrap();
+        file.sync_all().unwrap();
+        assert!(is_cached(&file, 0, 3_000_001).unwrap());
+        // SAFETY: no memory is involved. A file system in memory ignores it, and everything stays cached.
+        unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED) };
+        let was_cached = is_cached(&file, 1_000_000, u64::MAX).unwrap();
+        read_ahead(&file, 1_000_000, u64::MAX).unwrap();
+        assert!(
+            is_cached(&file, 1_000_000, u64::MAX).unwrap(),
+            "it was cached before: {was_cached}"
+        );
+        assert!(
+            is_cached(&file, 4_000_000, 10).unwrap(),
+            "there is nothing beyond the end"
+        );
+        read_ahead(&file, 4_000_000, 10).unwrap();
+        assert!(sys::is_readable_now(&file, 1_500_000).unwrap_or(true));
+    }
+}

@@ -13,6 +13,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::driver::Driver;
+use ::glommio::GlommioError;
+
 use super::prefetch;
 use super::socket::{Listener, Socket};
 use super::tasks::Tasks;
@@ -267,7 +269,12 @@ impl Shard {
         let handle = ManuallyDrop::new(unsafe {
             ::glommio::io::BufferedFile::from_raw_fd(machine.as_raw_fd())
         });
-        handle.fdatasync().await.map_err(io::Error::from)
+        loop {
+            match handle.fdatasync().await.map_err(system_error) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                done => return done,
+            }
+        }
     }
 
     pub(crate) async fn prefetch(&self, file: &File, position: u64, len: u64) -> io::Result<()> {
@@ -304,6 +311,14 @@ impl Shard {
         Socket::adopt(self, socket)
             .map(Rc::new)
             .map(SocketWorld::Glommio)
+    }
+}
+
+/// glommio's error with the system's number in it, where there is one: its own conversion drops that.
+pub(crate) fn system_error(error: GlommioError<()>) -> io::Error {
+    match error.raw_os_error() {
+        Some(number) => io::Error::from_raw_os_error(number),
+        None => io::Error::from(error),
     }
 }
 

@@ -200,7 +200,7 @@ impl Socket {
         .await
     }
 
-    pub(crate) async fn send_all(&self, parts: &[&[u8]]) -> io::Result<()> {
+    pub(crate) async fn send_all(&self, parts: &[&[u8]], more: bool) -> io::Result<()> {
         let total: usize = parts.iter().map(|part| part.len()).sum();
         let side = self.stream.write_side();
         let mut done = 0;
@@ -208,7 +208,7 @@ impl Socket {
             done += poll_fn(|context| {
                 self.stream
                     .attempt(side, context, "room to send", |stream| {
-                        sys::send(stream.as_fd(), parts, done)
+                        sys::send(stream.as_fd(), parts, done, more)
                     })
             })
             .await?;
