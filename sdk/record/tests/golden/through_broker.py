@@ -83,7 +83,12 @@ def main(address, golden, ours):
     index = json.loads((pathlib.Path(golden) / "golden.json").read_text())
     cases = {case["file"].split(".")[0]: case for case in index["batches"]}
     topic = f"golden-{uuid.uuid4().hex[:8]}"
-    config = {"message.timestamp.before.max.ms": NEVER, "message.timestamp.after.max.ms": NEVER}
+    # The records are from long ago, and some from the far future: a segment may roll between them, and must not go.
+    config = {
+        "message.timestamp.before.max.ms": NEVER,
+        "message.timestamp.after.max.ms": NEVER,
+        "retention.ms": "-1",
+    }
     admin = AdminClient({"bootstrap.servers": address})
     for future in admin.create_topics([NewTopic(topic, 1, 1, config=config)]).values():
         future.result(30)
