@@ -63,6 +63,12 @@ pub enum DecodeError {
         /// The record type as read.
         api_key: u32,
     },
+    /// The log of groups holds a record type that is not known here.
+    #[error("unknown group record: type {record_type}")]
+    UnknownGroupRecord {
+        /// The record type as read.
+        record_type: i16,
+    },
     /// Bytes follow where the value must end.
     #[error("{left} bytes follow the end of the message")]
     Trailing {

@@ -15,6 +15,7 @@
 extern crate self as highwater_wire;
 
 pub mod api;
+pub mod consumer_protocol;
 pub mod error_code;
 pub mod frame;
 pub mod header;

@@ -6,12 +6,15 @@
 mod support;
 
 use highwater_wire::DecodeError;
+use highwater_wire::consumer_protocol::{ConsumerProtocolAssignment, ConsumerProtocolSubscription};
 use highwater_wire::records::MetadataRecord;
+use highwater_wire::records::group::{GroupKey, GroupValue};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use support::bytes::{Drawn, Entropy, Schemas};
 use support::catalog::{Entry, Failure, catalog};
-use support::golden::{RECORDS, golden, record};
+use support::golden::{GROUPS, Golden, RECORDS, golden, record};
 
 thread_local! {
     static ALLOCATED: Cell<usize> = const { Cell::new(0) };
@@ -228,5 +231,56 @@ fn a_record_of_the_metadata_log_is_decoded_without_allocating_whatever_became_of
         }
         value.push(0);
         assert!(!ask(&value), "{} with a byte behind it", golden.name);
+    }
+}
+
+/// Reads what a golden line of groups holds; `key` is the key of its type.
+fn readable(name: &str, key: Option<&GroupKey<'_>>, bytes: &[u8]) -> bool {
+    match (name, key) {
+        ("ConsumerProtocolSubscription", _) => {
+            ConsumerProtocolSubscription::decode_prefixed(bytes).is_ok()
+        }
+        ("ConsumerProtocolAssignment", _) => {
+            ConsumerProtocolAssignment::decode_prefixed(bytes).is_ok()
+        }
+        (_, Some(key)) => GroupValue::decode(key, bytes).is_ok(),
+        (_, None) => GroupKey::decode(bytes).is_ok(),
+    }
+}
+
+#[test]
+fn what_groups_leave_behind_is_decoded_without_allocating_whatever_became_of_it() {
+    let keys: BTreeMap<&str, Vec<u8>> = golden(GROUPS)
+        .filter_map(|line| Some((line.name.strip_suffix("Key")?, line.bytes)))
+        .collect();
+    for Golden {
+        name, mut bytes, ..
+    } in golden(GROUPS)
+    {
+        let key = name
+            .strip_suffix("Value")
+            .map(|name| GroupKey::decode(&keys[name]).unwrap());
+        let ask = |bytes: &[u8]| {
+            let before = ALLOCATED.with(Cell::get);
+            let read = readable(name, key.as_ref(), bytes);
+            let allocated = ALLOCATED.with(Cell::get) - before;
+            assert_eq!(allocated, 0, "{name} {bytes:02x?}");
+            read
+        };
+        assert!(ask(&bytes), "{name}");
+        for cut in 0..bytes.len() {
+            // A subscription may end where an older version ends.
+            let may_end = name == "ConsumerProtocolSubscription";
+            assert!(!ask(&bytes[..cut]) || may_end, "{name} cut at {cut}");
+        }
+        for at in 0..bytes.len() {
+            for byte in [0, 0x7f, 0x80, 0xff] {
+                let was = std::mem::replace(&mut bytes[at], byte);
+                ask(&bytes);
+                bytes[at] = was;
+            }
+        }
+        bytes.push(0);
+        assert!(ask(&bytes), "{name} with a byte behind it");
     }
 }

@@ -3,11 +3,13 @@
 
 mod support;
 
-use highwater_wire::ApiKey;
+use highwater_wire::consumer_protocol::{ConsumerProtocolAssignment, ConsumerProtocolSubscription};
 use highwater_wire::records::MetadataRecord;
+use highwater_wire::records::group::{GroupKey, GroupValue};
+use highwater_wire::{ApiKey, DecodeError};
 use std::collections::BTreeMap;
 use support::catalog::catalog;
-use support::golden::{APIS, Golden, MESSAGES, RECORDS, golden, record};
+use support::golden::{APIS, GROUPS, Golden, MESSAGES, RECORDS, golden, record};
 
 #[test]
 fn every_message_of_kafka_is_read_and_written_again_as_it_was() {
@@ -60,6 +62,90 @@ fn every_record_of_the_metadata_log_is_read_and_written_again_as_it_was() {
     assert_eq!(seen.len(), 26);
     for (id, (last, latest)) in seen {
         assert_eq!(last, latest, "record {id}");
+    }
+}
+
+#[test]
+fn every_record_of_groups_is_read_and_written_again_as_it_was() {
+    let mut keys: BTreeMap<&str, Vec<u8>> = BTreeMap::new();
+    let mut values: BTreeMap<&str, Vec<i16>> = BTreeMap::new();
+    for Golden {
+        name,
+        version,
+        bytes,
+    } in golden(GROUPS)
+    {
+        if let Some(name) = name.strip_suffix("Key") {
+            let key = GroupKey::decode(&bytes).expect(name);
+            assert_eq!(key.name(), name);
+            assert_eq!(key.encode().as_ref(), Ok(&bytes), "{name}");
+            keys.insert(name, bytes);
+        } else if let Some(name) = name.strip_suffix("Value") {
+            let key = GroupKey::decode(&keys[name]).expect(name);
+            let (value, read) = GroupValue::decode(&key, &bytes).expect(name);
+            assert_eq!((value.record_type(), read), (key.record_type(), version));
+            assert_eq!(
+                value.encode(version).as_ref(),
+                Ok(&bytes),
+                "{name} {version}"
+            );
+            let written = values.entry(name).or_default();
+            written.push(version);
+            let latest = if name == "LegacyOffsetCommit" {
+                0 // Kafka writes no other version behind this key
+            } else {
+                value.latest_version()
+            };
+            assert!(written.contains(&0) && version <= latest, "{name}");
+            if version == latest {
+                assert!((0..latest).all(|older| written.contains(&older)), "{name}");
+            }
+        }
+    }
+    assert_eq!((keys.len(), values.len()), (10, 10));
+    let numbers: Vec<i16> = keys
+        .values()
+        .map(|key| GroupKey::decode(key).unwrap().record_type())
+        .collect();
+    for record_type in i16::MIN..=i16::MAX {
+        let [first, second] = record_type.to_be_bytes();
+        let read = GroupKey::decode(&[&[first, second][..], &[0; 20]].concat()).map(|_| ());
+        let known = numbers.contains(&record_type);
+        let expected = Err(DecodeError::UnknownGroupRecord { record_type });
+        assert_eq!(read, if known { Ok(()) } else { expected });
+    }
+}
+
+#[test]
+fn what_consumers_tell_each_other_is_read_and_written_again_as_it_was() {
+    let mut seen: BTreeMap<&str, Vec<i16>> = BTreeMap::new();
+    for Golden {
+        name,
+        version,
+        bytes,
+    } in golden(GROUPS)
+    {
+        let again = match name {
+            "ConsumerProtocolSubscription" => {
+                let (said, claimed) =
+                    ConsumerProtocolSubscription::decode_prefixed(&bytes).unwrap();
+                assert_eq!(claimed, version);
+                said.encode_prefixed(version)
+            }
+            "ConsumerProtocolAssignment" => {
+                let (said, claimed) = ConsumerProtocolAssignment::decode_prefixed(&bytes).unwrap();
+                assert_eq!(claimed, version);
+                said.encode_prefixed(version)
+            }
+            _ => continue,
+        };
+        assert_eq!(again, Ok(bytes), "{name} {version}");
+        seen.entry(name).or_default().push(version);
+    }
+    assert_eq!(seen.len(), 2);
+    for (name, mut versions) in seen {
+        versions.dedup();
+        assert_eq!(versions, [0, 1, 2, 3], "{name}");
     }
 }
 

@@ -34,7 +34,8 @@ pub struct JoinGroupRequest<'a> {
 pub struct JoinGroupRequestProtocol<'a> {
     /// The protocol's name; an assignor, in a group of consumers.
     pub name: &'a str,
-    /// What the leader must know about this member; a `ConsumerProtocolSubscription` in a group of consumers.
+    /// What the leader must know about this member; in a group of consumers a
+    /// [`ConsumerProtocolSubscription`](crate::consumer_protocol::ConsumerProtocolSubscription).
     pub metadata: &'a [u8],
 }
 

@@ -71,7 +71,7 @@ pub use offset_for_leader_epoch::{OffsetForLeaderEpochRequest, OffsetForLeaderEp
 pub use produce::{ProduceRequest, ProduceResponse};
 pub use sync_group::{SyncGroupRequest, SyncGroupResponse};
 
-use crate::primitive::{Cursor, Dialect, Encoder, Get, Length, Put};
+use crate::primitive::{Cursor, Dialect, Encoder, Get, Length, Put, Sink};
 use crate::{ApiKey, DecodeError, EncodeError};
 use std::ops::RangeInclusive;
 
@@ -160,4 +160,17 @@ fn written<M: Message>(version: i16) -> Result<Dialect, EncodeError> {
         message: M::NAME,
         version,
     })
+}
+
+/// The message in this version behind a number of two bytes, which says what it is or which version it has.
+pub(crate) fn encode_prefixed(
+    prefix: i16,
+    version: i16,
+    message: &impl Message,
+) -> Result<Vec<u8>, EncodeError> {
+    let prefix = prefix.to_be_bytes();
+    let mut encoder = Encoder::with_capacity(prefix.len() + message.encoded_len(version)?);
+    encoder.bytes(&prefix);
+    message.encode(version, &mut encoder)?;
+    Ok(encoder.finish().bytes)
 }

@@ -30,7 +30,8 @@ pub struct SyncGroupRequest<'a> {
 pub struct SyncGroupRequestAssignment<'a> {
     /// Id of the member, as the coordinator gave it out.
     pub member_id: &'a str,
-    /// What the member gets; a `ConsumerProtocolAssignment` in a group of consumers.
+    /// What the member gets; in a group of consumers a
+    /// [`ConsumerProtocolAssignment`](crate::consumer_protocol::ConsumerProtocolAssignment).
     pub assignment: &'a [u8],
 }
 

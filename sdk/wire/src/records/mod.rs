@@ -1,5 +1,5 @@
 //! The records of the metadata log (KIP-631): every change of the cluster's shape, in the order in which it happened.
-//! They are written and read here; what they add up to is the controller's business.
+//! They are written and read here; what they add up to is the controller's business. The records of groups are in [`group`].
 //!
 //! ```text
 //!  value of a log record    | frame version 1 | type | version | body ..        three unsigned varints, then the struct
@@ -7,6 +7,7 @@
 
 mod broker;
 mod controller;
+pub mod group;
 mod partition;
 mod security;
 mod setting;

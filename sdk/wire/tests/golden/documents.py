@@ -11,6 +11,13 @@ import sys
 
 BITS = {"int8": 7, "int16": 15, "int32": 31, "int64": 63}
 SCALARS = {*BITS, "bool", "uint16", "uint32", "float64", "uuid", "string", "bytes", "records"}
+# Where the class of a type of schema is, and which number stands before what it writes.
+CLASSES = {
+    "metadata": ("common.metadata.%s", "none"),
+    "data": ("common.message.%s", "version"),
+    "coordinator-key": ("coordinator.group.generated.%s", "type"),
+    "coordinator-value": ("coordinator.group.generated.%s", "version"),
+}
 UNSTABLE = {"InitProducerIdRequest": 5, "InitProducerIdResponse": 5}  # highest version that 4.3 calls stable
 
 
@@ -83,14 +90,14 @@ def document(fields, common, version, draw):
 def main():
     for path in sys.argv[2:]:
         message = schema(path)
-        name, metadata = message["name"], message["type"] in ("metadata",)
-        package = "metadata." + name if metadata else "message." + name + "Data"
+        name = message["name"]
+        package, prefix = CLASSES.get(message["type"], ("common.message.%sData", "none"))
         common = {each["name"]: each["fields"] for each in message.get("commonStructs", [])}
         first, _, last = message["validVersions"].partition("-")
         for version in range(int(first), UNSTABLE.get(name, int(last or first)) + 1):
             for seed in range(int(sys.argv[1])):
                 draw = random.Random(f"{name}/{version}/{seed}")
-                task = {"class": "org.apache.kafka.common." + package, "name": name, "version": version}
+                task = {"class": "org.apache.kafka." + package % name, "name": name, "version": version, "prefix": prefix}
                 print(json.dumps(task | {"document": document(message["fields"], common, version, draw)}))
 
 

@@ -2,6 +2,7 @@
 
 pub(crate) const MESSAGES: &str = include_str!("../golden/messages.txt");
 pub(crate) const RECORDS: &str = include_str!("../golden/records.txt");
+pub(crate) const GROUPS: &str = include_str!("../golden/groups.txt");
 pub(crate) const APIS: &str = include_str!("../golden/apis.txt");
 
 pub(crate) struct Golden<'a> {
