@@ -1,3 +1,5 @@
+#![allow(clippy::wildcard_enum_match_arm)]
+
 use bytes::{BufMut, BytesMut};
 use highwater_wire::ErrorCode;
 

@@ -1,0 +1,11 @@
+//! The whole broker in a simulated machine: several shards, one clock, a disk that forgets, sockets in memory. Peers speak
+//! the wire, so that what is shown here is what clients see.
+
+#![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm)]
+
+mod connections;
+mod faults;
+mod fetch;
+mod harness;
+mod lookups;
+mod produce;
