@@ -192,7 +192,7 @@ impl Log {
         });
         self.end = header.next_offset();
         self.appended_bytes += bytes;
-        self.unsynced.appended(self.reactor.now());
+        self.unsynced.appended(|| self.reactor.now());
         Ok(Appended { position, rolled })
     }
 

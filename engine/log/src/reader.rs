@@ -60,13 +60,32 @@ impl Log {
     ) -> Result<Ranges, ReadError> {
         self.check_range(from)?;
         let upto = upto.min(self.end);
+        if from >= upto {
+            return Ok(Ranges {
+                next: from,
+                ..Ranges::default()
+            });
+        }
+        let found = self.read_between(from, upto, bytes_max, at_least_one);
+        found.map_err(|mut error| {
+            if let Error::Corrupt { expected, .. } = &mut error {
+                *expected = from.max(*expected);
+            }
+            error.into()
+        })
+    }
+
+    fn read_between(
+        &self,
+        from: Offset,
+        upto: Offset,
+        bytes_max: u32,
+        at_least_one: bool,
+    ) -> Result<Ranges, Error> {
         let mut found = Ranges {
             next: from,
             ..Ranges::default()
         };
-        if from >= upto {
-            return Ok(found);
-        }
         let (mut at, mut position) = self.locate(from)?;
         let (last, last_position) = self.locate(upto)?;
         let mut budget = u64::from(bytes_max);

@@ -137,7 +137,7 @@ impl Log {
             appended_bytes = found.finish_unsynced(&shelf, &mut unsynced);
         }
         if found.end > durable.offset {
-            unsynced.appended(reactor.now());
+            unsynced.appended(|| reactor.now());
         }
         if let Some(file) = metadata {
             unsynced.file(file);

@@ -144,8 +144,8 @@ impl Unsynced {
     }
 
     /// A batch was appended.
-    pub(crate) fn appended(&mut self, now: Instant) {
-        self.oldest.get_or_insert(now);
+    pub(crate) fn appended(&mut self, now: impl FnOnce() -> Instant) {
+        self.oldest.get_or_insert_with(now);
     }
 
     /// A segment was finished.

@@ -8,7 +8,7 @@ use highwater_record::{Batch, Decompressor, LeaderEpoch, Limits, Offset, Record,
 
 use crate::error::Error;
 use crate::log::{Found, Log};
-use crate::time_index::TimestampOffset;
+use crate::time_index::{TimeIndex, TimestampOffset};
 use crate::walk::{Placed, Walk};
 
 impl Log {
@@ -124,24 +124,53 @@ impl Log {
 
     /// A byte of a segment before which no batch has a record as new as `timestamp_ms`, nor one that may be read.
     fn position_before(&self, at: usize, timestamp_ms: i64) -> Result<u64, Error> {
-        let floor = match self.sealed.get(at) {
-            Some(segment) => {
-                let times = self.shelf().indexes(segment, self.segment_end(at))?.times;
-                times
-                    .floor(timestamp_ms)
-                    .map_err(|error| Error::read(times.path(), error))?
-            }
-            None => {
-                let times = &self.active.indexing.indexes.times;
-                times
-                    .floor(timestamp_ms)
-                    .map_err(|error| Error::read(times.path(), error))?
-            }
+        let Some(segment) = self.sealed.get(at) else {
+            let times = &self.active.indexing.indexes.times;
+            return Ok(self.followed_time(at, times, timestamp_ms)?.unwrap_or(0));
         };
-        let base = self.segment(at).base;
-        let from = floor.map_or(base, |entry| entry.offset).max(self.start);
+        let shelf = self.shelf();
+        if let Some(indexes) = shelf.try_indexes(segment, self.segment_end(at))?
+            && let Some(position) = self.followed_time(at, &indexes.times, timestamp_ms)?
+        {
+            return Ok(position);
+        }
+        match shelf.rebuild(segment) {
+            Ok(made) => Ok(self
+                .followed_time(at, &made.times, timestamp_ms)?
+                .unwrap_or(0)),
+            // No index can be written, or the log is damaged somewhere: then it goes by headers alone.
+            Err(_) => Ok(0),
+        }
+    }
+
+    /// Where the batch begins that the index names for a timestamp, or the log's start; `None` when the index lies.
+    fn followed_time(
+        &self,
+        at: usize,
+        times: &TimeIndex,
+        timestamp_ms: i64,
+    ) -> Result<Option<u64>, Error> {
+        let floor = times
+            .floor(timestamp_ms)
+            .map_err(|error| Error::read(times.path(), error))?;
+        let segment = self.segment(at);
+        let from = floor
+            .map_or(segment.base, |entry| entry.offset)
+            .max(self.start);
         let (found, position) = self.locate(from)?;
-        Ok(if found == at { position } else { 0 })
+        let Some(entry) = floor.filter(|entry| entry.offset >= self.start) else {
+            return Ok(Some(if found == at { position } else { 0 }));
+        };
+        if found != at {
+            return Ok(None);
+        }
+        let file = self.log_file(at)?;
+        let mut walk = Walk::new(&file, position, segment.bytes, segment.base);
+        let placed = walk.next().map_err(|stop| stop.into_error(&file))?;
+        let bears_it_out = placed.is_some_and(|Placed { header, .. }| {
+            header.last_offset() == entry.offset && header.max_timestamp() == entry.timestamp_ms
+        });
+        Ok(bears_it_out.then_some(position))
     }
 }
 

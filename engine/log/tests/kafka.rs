@@ -1,5 +1,9 @@
 //! A log directory that Apache Kafka wrote (`golden/README.md`): read by us, and written again by us, byte for byte.
-#![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap)]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss
+)]
 
 mod common;
 
