@@ -174,7 +174,7 @@ impl Cursor {
             return false;
         }
         // What waits here was in the log when it was fetched and is still handed out.
-        if self.waiting == 0 {
+        if self.waiting == 0 && reset != OffsetReset::Fail {
             self.position = None;
         }
         let (stage, tell) = match reset {

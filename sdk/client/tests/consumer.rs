@@ -1,0 +1,344 @@
+//! A consumer against brokers that misbehave.
+
+mod support;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use highwater::{
+    Client, Codec, Compression, Consumer, ErrorCode, ErrorKind, OffsetReset, Record, Start,
+    TopicPartition,
+};
+use highwater_wire::ApiKey;
+use support::{Cluster, Fault};
+
+async fn client(cluster: &Cluster) -> Client {
+    let builder = Client::builder(cluster.bootstrap()).configure(|config| {
+        config.retry_backoff = Duration::from_millis(1);
+        config.reconnect_backoff = Duration::from_millis(1);
+    });
+    builder.connect().await.unwrap()
+}
+
+/// `count` numbers in the first partition of `t`, in batches of `batch` records.
+async fn fill(client: &Client, count: u32, batch: u32, compression: Compression) {
+    let linger = Duration::from_secs(60);
+    let producer = client.producer().linger(linger).compression(compression);
+    let producer = producer.build().await.unwrap();
+    for number in 0..count {
+        let (key, value) = (number.to_string(), number.to_be_bytes());
+        let record = Record::to("t")
+            .partition(0)
+            .key(&key)
+            .value(&value)
+            .header("h", "x");
+        producer
+            .enqueue(record.timestamp_ms(i64::from(number)))
+            .await
+            .unwrap();
+        if (number + 1) % batch == 0 {
+            producer.flush().await;
+        }
+    }
+    producer.flush().await;
+}
+
+async fn filled(count: u32) -> (Cluster, Client) {
+    let cluster = Cluster::start(1).await;
+    cluster.topic("t", 1);
+    let client = client(&cluster).await;
+    fill(&client, count, 10, Compression::NONE).await;
+    (cluster, client)
+}
+
+fn place() -> TopicPartition {
+    TopicPartition::new("t", 0)
+}
+
+async fn offsets(consumer: &mut Consumer, count: usize) -> Vec<i64> {
+    let mut offsets = Vec::new();
+    while offsets.len() < count {
+        offsets.push(consumer.next().await.unwrap().unwrap().offset());
+    }
+    offsets
+}
+
+#[tokio::test]
+async fn what_was_produced_is_consumed_in_every_codec() {
+    for codec in Codec::ALL {
+        let cluster = Cluster::start(1).await;
+        cluster.topic("t", 1);
+        let client = client(&cluster).await;
+        fill(&client, 100, 10, codec.into()).await;
+        let consumer = client.consumer().assign("t", 0, Start::Earliest);
+        let mut consumer = consumer.build().await.unwrap();
+        let mut expected = 0u32;
+        while expected < 100 {
+            let batch = consumer.next_batch().await.unwrap().unwrap();
+            assert_eq!((batch.len(), batch.codec()), (10, codec));
+            for record in &batch {
+                assert_eq!(record.offset(), i64::from(expected));
+                assert_eq!(record.timestamp_ms(), i64::from(expected));
+                assert_eq!(record.key(), Some(expected.to_string().as_bytes()));
+                assert_eq!(record.value(), Some(&expected.to_be_bytes()[..]));
+                let headers: Vec<_> = record.headers().map(|h| (h.key, h.value)).collect();
+                assert_eq!(headers, [(&b"h"[..], Some(&b"x"[..]))]);
+                expected += 1;
+            }
+        }
+        assert_eq!(consumer.position(&place()), Some(100));
+        assert_eq!(consumer.high_watermark(&place()), Some(100));
+        assert_eq!(consumer.lag(&place()), Some(0));
+    }
+}
+
+#[tokio::test]
+async fn an_owned_record_outlives_consumer_and_batch() {
+    let (_cluster, client) = filled(10).await;
+    let consumer = client.consumer().assign("t", 0, Start::Earliest);
+    let mut consumer = consumer.build().await.unwrap();
+    let record = consumer.next().await.unwrap().unwrap();
+    drop((consumer, client));
+    assert_eq!(
+        (record.offset(), record.value()),
+        (0, Some(&0u32.to_be_bytes()[..]))
+    );
+}
+
+#[tokio::test]
+async fn reading_starts_where_it_is_told_to() {
+    let (_cluster, client) = filled(40).await;
+    let starts = [
+        (Start::Earliest, 0),
+        (Start::Offset(7), 7),
+        // The paper broker finds batches, a real one records.
+        (Start::Timestamp(25), 20),
+    ];
+    for (start, expected) in starts {
+        let mut consumer = client
+            .consumer()
+            .assign("t", 0, start)
+            .build()
+            .await
+            .unwrap();
+        assert_eq!(offsets(&mut consumer, 1).await, [expected], "{start:?}");
+    }
+    for start in [Start::Latest, Start::Timestamp(i64::MAX)] {
+        let mut consumer = client
+            .consumer()
+            .assign("t", 0, start)
+            .build()
+            .await
+            .unwrap();
+        let next = tokio::spawn(async move { consumer.next().await.unwrap().unwrap().offset() });
+        let producer = client.producer().build().await.unwrap();
+        let mut sent = Vec::new();
+        // Until the consumer has found its start, what is produced lies before it.
+        while !next.is_finished() {
+            let placed = producer.send(Record::to("t").value("v")).await.unwrap();
+            sent.push(placed.offset.unwrap());
+        }
+        assert!(sent.contains(&next.await.unwrap()));
+    }
+}
+
+#[tokio::test]
+async fn a_consumer_waits_for_what_is_not_there_yet() {
+    let (_cluster, client) = filled(10).await;
+    let mut consumer = client
+        .consumer()
+        .assign("t", 0, Start::Offset(10))
+        .build()
+        .await
+        .unwrap();
+    let next = tokio::spawn(async move { consumer.next().await.unwrap().unwrap().offset() });
+    let producer = client.producer().build().await.unwrap();
+    producer.send(Record::to("t").value("late")).await.unwrap();
+    assert_eq!(next.await.unwrap(), 10);
+}
+
+#[tokio::test]
+async fn a_fetch_that_fails_is_made_again_and_nothing_is_skipped() {
+    let faults = [
+        Fault::Close,
+        Fault::DoAndCut,
+        Fault::DoAndMisname,
+        Fault::Flood,
+        Fault::Refuse(ErrorCode::NotLeaderOrFollower),
+        Fault::Refuse(ErrorCode::UnknownServerError),
+        Fault::Refuse(ErrorCode::FencedLeaderEpoch),
+    ];
+    for fault in faults {
+        let (cluster, client) = filled(50).await;
+        cluster.fault(ApiKey::Fetch, fault);
+        let consumer = client.consumer().assign("t", 0, Start::Earliest);
+        let consumer = consumer.configure(|config| config.partition_fetch_bytes_max = 200);
+        let mut consumer = consumer.build().await.unwrap();
+        if fault == Fault::Refuse(ErrorCode::UnknownServerError) {
+            let error = consumer.next().await.unwrap_err();
+            assert_eq!(error.code(), Some(ErrorCode::UnknownServerError));
+            assert_eq!(error.topic_partition(), Some(&place()));
+        }
+        let all: Vec<i64> = (0..50).collect();
+        assert_eq!(offsets(&mut consumer, 50).await, all, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn reading_follows_the_leader() {
+    let cluster = Cluster::start(2).await;
+    cluster.topic("t", 1);
+    let client = client(&cluster).await;
+    fill(&client, 20, 1, Compression::NONE).await;
+    let consumer = client.consumer().assign("t", 0, Start::Earliest);
+    let mut consumer = consumer.build().await.unwrap();
+    assert_eq!(
+        offsets(&mut consumer, 20).await,
+        (0..20).collect::<Vec<_>>()
+    );
+    cluster.move_leader("t", 0, 1);
+    let producer = client.producer().build().await.unwrap();
+    producer.send(Record::to("t").value("v")).await.unwrap();
+    assert_eq!(offsets(&mut consumer, 1).await, [20]);
+}
+
+#[tokio::test]
+async fn a_position_outside_of_the_log_follows_the_policy() {
+    let (_cluster, client) = filled(20).await;
+    let far = Start::Offset(1000);
+    let consumer = client
+        .consumer()
+        .assign("t", 0, far)
+        .offset_reset(OffsetReset::Earliest);
+    let mut consumer = consumer.build().await.unwrap();
+    assert_eq!(offsets(&mut consumer, 1).await, [0]);
+    let consumer = client
+        .consumer()
+        .assign("t", 0, far)
+        .offset_reset(OffsetReset::Fail);
+    let mut consumer = consumer.build().await.unwrap();
+    let error = consumer.next().await.unwrap_err();
+    assert_eq!(error.kind(), &ErrorKind::Offset);
+    assert_eq!(
+        (error.topic_partition(), error.offset()),
+        (Some(&place()), Some(1000))
+    );
+    consumer.seek(&place(), Start::Offset(5)).unwrap();
+    assert_eq!(offsets(&mut consumer, 1).await, [5]);
+}
+
+#[tokio::test]
+async fn a_corrupt_batch_is_named_and_can_be_passed_over() {
+    let (cluster, client) = filled(30).await;
+    {
+        let mut state = cluster.state.lock().unwrap();
+        let batch = &mut state.topics.get_mut("t").unwrap().partitions[0].batches[1];
+        let mut bytes = batch.to_vec();
+        *bytes.last_mut().unwrap() ^= 1;
+        *batch = Bytes::from(bytes);
+    }
+    let consumer = client.consumer().assign("t", 0, Start::Earliest);
+    let mut consumer = consumer.build().await.unwrap();
+    assert_eq!(
+        offsets(&mut consumer, 10).await,
+        (0..10).collect::<Vec<_>>()
+    );
+    for _ in 0..2 {
+        let error = consumer.next_batch().await.unwrap_err();
+        assert_eq!(error.kind(), &ErrorKind::Corrupt);
+        assert_eq!(
+            (error.topic_partition(), error.offset()),
+            (Some(&place()), Some(10))
+        );
+        assert!(error.to_string().ends_with("[t-0 at offset 10]"), "{error}");
+    }
+    consumer.seek(&place(), Start::Offset(20)).unwrap();
+    assert_eq!(
+        offsets(&mut consumer, 10).await,
+        (20..30).collect::<Vec<_>>()
+    );
+}
+
+#[tokio::test]
+async fn a_seek_drops_what_was_fetched_ahead() {
+    let (_cluster, client) = filled(40).await;
+    let consumer = client.consumer().assign("t", 0, Start::Earliest);
+    let mut consumer = consumer.build().await.unwrap();
+    assert_eq!(offsets(&mut consumer, 3).await, [0, 1, 2]);
+    assert_eq!(consumer.position(&place()), Some(3));
+    consumer.seek(&place(), Start::Offset(33)).unwrap();
+    assert_eq!(offsets(&mut consumer, 2).await, [33, 34]);
+    consumer.seek(&place(), Start::Earliest).unwrap();
+    assert_eq!(offsets(&mut consumer, 1).await, [0]);
+    let elsewhere = TopicPartition::new("u", 0);
+    assert_eq!(
+        consumer.seek(&elsewhere, Start::Latest).unwrap_err().kind(),
+        &ErrorKind::Config
+    );
+}
+
+#[tokio::test]
+async fn a_paused_partition_keeps_what_is_buffered_and_yields_to_others() {
+    let cluster = Cluster::start(1).await;
+    cluster.topic("t", 2);
+    let client = client(&cluster).await;
+    let producer = client.producer().batch_bytes(1).build().await.unwrap();
+    for partition in [0, 1] {
+        for _ in 0..5 {
+            let record = Record::to("t").partition(partition).value("v");
+            producer.send(record).await.unwrap();
+        }
+    }
+    let consumer = client.consumer().assign_topic("t", Start::Earliest);
+    let mut consumer = consumer.build().await.unwrap();
+    let first = consumer.next_batch().await.unwrap().unwrap();
+    let paused = TopicPartition::new("t", first.partition());
+    let other = TopicPartition::new("t", 1 - first.partition());
+    consumer.pause(std::slice::from_ref(&paused));
+    for _ in 0..5 {
+        let batch = consumer.next_batch().await.unwrap().unwrap();
+        assert_eq!(batch.partition(), other.partition);
+    }
+    consumer.resume(std::slice::from_ref(&paused));
+    for offset in 1..5 {
+        let batch = consumer.next_batch().await.unwrap().unwrap();
+        assert_eq!(
+            (batch.partition(), batch.next_offset()),
+            (paused.partition, offset + 1)
+        );
+    }
+}
+
+#[tokio::test]
+async fn without_an_assignment_there_is_nothing_to_wait_for() {
+    let (_cluster, client) = filled(5).await;
+    let consumer = client.consumer().assign("t", 0, Start::Earliest);
+    let mut consumer = consumer.build().await.unwrap();
+    assert_eq!(consumer.assignment(), [place()]);
+    consumer.unassign(&place());
+    assert!(consumer.next_batch().await.unwrap().is_none());
+    consumer.assign(&place(), Start::Offset(3)).await.unwrap();
+    assert_eq!(offsets(&mut consumer, 2).await, [3, 4]);
+    let error = consumer
+        .assign(&TopicPartition::new("t", 9), Start::Latest)
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), &ErrorKind::Config);
+}
+
+#[tokio::test]
+async fn what_waits_stays_below_the_buffer_but_for_one_answer() {
+    let (cluster, client) = filled(1000).await;
+    let consumer = client
+        .consumer()
+        .assign("t", 0, Start::Earliest)
+        .buffer_bytes(1);
+    let mut consumer = consumer.build().await.unwrap();
+    assert_eq!(offsets(&mut consumer, 1000).await.len(), 1000);
+    // Each answer of the paper broker holds all there is.
+    assert!(
+        cluster.count(ApiKey::Fetch) <= 3,
+        "{}",
+        cluster.count(ApiKey::Fetch)
+    );
+}
