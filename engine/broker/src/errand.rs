@@ -166,6 +166,8 @@ errands! {
     Apply(crate::shard::Apply),
     /// What the checkpoints say of partitions there.
     Checkpoint(crate::shard::Checkpoint),
+    /// Connections to be ended in order.
+    Drain(crate::shard::Drain),
     /// The end.
     Close(crate::shard::Close),
 }

@@ -126,7 +126,7 @@ pub(crate) async fn gather(
             shares.push(bytes(&part));
             found.extend(part);
         }
-        let late = shard.reactor().now() >= amount.until;
+        let late = shard.reactor().now() >= amount.until || shard.is_closing();
         if late || targets.is_empty() || is_enough(&found, amount.bytes_min) {
             return found;
         }
@@ -162,7 +162,7 @@ async fn read(shard: &Rc<Shard>, read: &Read) -> Found {
     let place = (read.owner.0 != shard.id()).then(|| shard.parked().enter(read.owner));
     loop {
         let found = plan(shard, read);
-        let late = shard.reactor().now() >= read.amount.until;
+        let late = shard.reactor().now() >= read.amount.until || shard.is_closing();
         if !read.wait || late || is_enough(&found, read.amount.bytes_min) {
             return found;
         }
@@ -173,7 +173,8 @@ async fn read(shard: &Rc<Shard>, read: &Read) -> Found {
                 None => std::future::pending().await,
             }
         };
-        let ended = race(superseded, shard.reactor().sleep_until(read.amount.until));
+        let late = shard.reactor().sleep_until(read.amount.until);
+        let ended = race(superseded, race(late, shard.closing().wait()));
         if let Either::Right(Either::Left(())) = race(woken, ended).await {
             return found;
         }

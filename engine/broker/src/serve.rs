@@ -19,6 +19,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use highwater_reactor::local::Latch;
 use highwater_reactor::{DetachedSocket, Instant, Listener, ShardId, Socket};
 use smallvec::SmallVec;
 
@@ -61,6 +62,7 @@ pub(crate) struct Guest {
     socket: Socket,
     active: Cell<Instant>,
     software: RefCell<Option<Box<str>>>,
+    gone: Latch,
     _seat: Seat,
 }
 
@@ -93,6 +95,8 @@ impl Guest {
 enum End {
     #[error("the peer has closed it")]
     Closed,
+    #[error("the broker is stopping")]
+    Stopping,
     #[error(transparent)]
     Io(#[from] io::Error),
     #[error(transparent)]
@@ -166,8 +170,26 @@ pub(crate) async fn sweep(shard: Rc<Shard>) {
     }
 }
 
+/// How long connections may take to send what they owe when the broker stops.
+const DRAIN_MAX: Duration = Duration::from_secs(5);
+
+/// Waits until every connection has sent its answers and ended; not longer than [`DRAIN_MAX`]. The shard is closing: no
+/// request is begun any more.
+pub(crate) async fn drain(shard: Rc<Shard>) {
+    let guests = shard.guests();
+    let gone = async {
+        for guest in &guests {
+            guest.gone.wait().await;
+        }
+    };
+    if shard.reactor().timeout(DRAIN_MAX, gone).await.is_none() {
+        tracing::warn!("connections are cut off: they did not take their answers in {DRAIN_MAX:?}");
+    }
+    close_all(&shard);
+}
+
 /// Ends every connection of the shard.
-pub(crate) fn close_all(shard: &Shard) {
+fn close_all(shard: &Shard) {
     for guest in shard.guests() {
         guest.socket.shutdown();
     }
@@ -180,6 +202,7 @@ async fn serve(shard: Rc<Shard>, socket: Socket, seat: Seat) {
         peer: socket.peer_addr(),
         active: Cell::new(shard.reactor().now()),
         software: RefCell::new(None),
+        gone: Latch::new(),
         socket,
         _seat: seat,
     });
@@ -189,7 +212,7 @@ async fn serve(shard: Rc<Shard>, socket: Socket, seat: Seat) {
     shard.part(&guest);
     shard.counters().closed();
     match end {
-        End::Closed | End::Io(_) => {
+        End::Closed | End::Stopping | End::Io(_) => {
             tracing::debug!(peer = guest.describe(), "connection ended: {end}");
         }
         End::Cause(cause) => {
@@ -200,6 +223,7 @@ async fn serve(shard: Rc<Shard>, socket: Socket, seat: Seat) {
         }
     }
     guest.socket.shutdown();
+    guest.gone.open();
 }
 
 async fn converse(shard: &Rc<Shard>, guest: &Rc<Guest>) -> End {
@@ -221,7 +245,7 @@ async fn exchange(shard: &Rc<Shard>, guest: &Rc<Guest>) -> Result<std::convert::
     let mut turn = 0;
     loop {
         let mut wanted = 0;
-        while connection.has_room() {
+        while connection.has_room() && !shard.is_closing() {
             match connection.next_request(&mut buffer) {
                 Received::Request(inbound) => {
                     shard.counters().request();
@@ -246,8 +270,11 @@ async fn exchange(shard: &Rc<Shard>, guest: &Rc<Guest>) -> Result<std::convert::
             frames.clear();
         }
         verdict?;
+        if shard.is_closing() && connection.first_waiting().is_none() {
+            return Err(End::Stopping);
+        }
         let room = wanted.clamp(READ_BYTES, READ_BYTES.max(buffer.len() * GROWTH));
-        let received = wait(&mut connection, &guest.socket, &mut buffer, room).await?;
+        let received = wait(shard, &mut connection, &guest.socket, &mut buffer, room).await?;
         if received > 0 {
             guest.active.set(shard.reactor().now());
             shard.counters().received(received);
@@ -285,16 +312,26 @@ fn answer_ready(connection: &mut Connection<Waiting>, task: &mut std::task::Cont
 
 /// Waits until the first unfinished answer is there (0), or for bytes if there is room for requests: how many came.
 async fn wait(
+    shard: &Shard,
     connection: &mut Connection<Waiting>,
     socket: &Socket,
     buffer: &mut BytesMut,
     room: usize,
 ) -> Result<usize, End> {
     let mut receiving = pin!(socket.recv(buffer, room));
+    let mut closing = pin!(shard.closing().wait());
     poll_fn(|task| {
         if answer_ready(connection, task) {
             return Poll::Ready(Ok(0));
         }
+        if shard.is_closing() {
+            return match connection.first_waiting() {
+                Some(_) => Poll::Pending,
+                None => Poll::Ready(Ok(0)),
+            };
+        }
+        // Not open, or we would not be here: this only asks to be woken.
+        let _ = closing.as_mut().poll(task);
         if !connection.has_room() {
             return Poll::Pending;
         }

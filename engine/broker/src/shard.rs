@@ -152,9 +152,11 @@ impl Shard {
         self.controller.get().cloned()
     }
 
-    /// Ends the connections and closes the partitions of every shard; what the checkpoints say then, or `None` when a
+    /// Ends the connections, once what they asked for is answered, and closes the partitions of every shard; what the checkpoints say then, or `None` when a
     /// partition could not be closed and the next start must look at the logs.
     pub async fn close(self: &Rc<Self>) -> Option<Vec<CheckpointRow>> {
+        // Everywhere first: an answer on one shard may wait for a partition of another.
+        self.everywhere(|| Drain).await;
         let mut rows = Some(Vec::new());
         for closed in self.everywhere(|| Close).await {
             match (closed.flatten(), &mut rows) {
@@ -200,6 +202,11 @@ impl Shard {
 
     pub(crate) fn partitions(&self) -> Option<Rc<Partitions>> {
         self.partitions.borrow().clone()
+    }
+
+    /// Opens when the broker stops.
+    pub(crate) fn closing(&self) -> &Latch {
+        &self.closing
     }
 
     /// Whether the broker is stopping.
@@ -299,15 +306,25 @@ impl Errand for Checkpoint {
     }
 }
 
-/// The end of connections and partitions.
+/// The end of connections: nothing new is begun, what was begun is answered.
+pub(crate) struct Drain;
+
+impl Errand for Drain {
+    type Answer = ();
+
+    fn start(self, shard: &Rc<Shard>) -> impl Future<Output = ()> + use<> {
+        shard.closing.open();
+        serve::drain(Rc::clone(shard))
+    }
+}
+
+/// The end of partitions.
 pub(crate) struct Close;
 
 impl Errand for Close {
     type Answer = Option<Vec<CheckpointRow>>;
 
     fn start(self, shard: &Rc<Shard>) -> impl Future<Output = Self::Answer> + use<> {
-        shard.closing.open();
-        serve::close_all(shard);
         let partitions = shard.partitions();
         async move {
             match partitions {

@@ -12,6 +12,9 @@ use highwater_wire::message::create_topics::{
     CreatableTopic, CreateTopicsRequest, CreateTopicsResponse,
 };
 use highwater_wire::message::delete_topics::{DeleteTopicsRequest, DeleteTopicsResponse};
+use highwater_wire::message::fetch::{
+    FetchPartition, FetchRequest, FetchResponse, FetchTopic, ReplicaState,
+};
 use highwater_wire::message::list_offsets::{
     ListOffsetsPartition, ListOffsetsRequest, ListOffsetsResponse, ListOffsetsTopic,
 };
@@ -85,25 +88,34 @@ fn shutdown(world: &World, booted: &Booted) -> Result<(), StopError> {
 /// The answer's frame, or nothing where the engine is gone or silent for ten seconds.
 fn call<R: Request>(world: &World, booted: &Booted, version: i16, request: &R) -> Option<Vec<u8>> {
     let reactor = world.shard(0);
+    let patient = reactor.timeout(
+        Duration::from_secs(10),
+        converse(&reactor, booted.address, version, request),
+    );
+    world.run(patient).flatten()
+}
+
+async fn converse<R: Request>(
+    reactor: &Reactor,
+    address: SocketAddr,
+    version: i16,
+    request: &R,
+) -> Option<Vec<u8>> {
     let bytes = encode_request(1, None, version, request).unwrap().bytes;
-    let exchange = async {
-        let socket: Socket = reactor.connect(booted.address).await.ok()?;
-        socket.send_all(&[&bytes]).await.ok()?;
-        let mut buffer = BytesMut::new();
-        loop {
-            if let Some(length) = buffer.first_chunk::<4>() {
-                let length = usize::try_from(i32::from_be_bytes(*length)).unwrap();
-                if buffer.len() >= 4 + length {
-                    return Some(buffer[4..4 + length].to_vec());
-                }
-            }
-            if socket.recv(&mut buffer, 1 << 16).await.ok()? == 0 {
-                return None;
+    let socket: Socket = reactor.connect(address).await.ok()?;
+    socket.send_all(&[&bytes]).await.ok()?;
+    let mut buffer = BytesMut::new();
+    loop {
+        if let Some(length) = buffer.first_chunk::<4>() {
+            let length = usize::try_from(i32::from_be_bytes(*length)).unwrap();
+            if buffer.len() >= 4 + length {
+                return Some(buffer[4..4 + length].to_vec());
             }
         }
-    };
-    let patient = reactor.timeout(Duration::from_secs(10), exchange);
-    world.run(patient).flatten()
+        if socket.recv(&mut buffer, 1 << 16).await.ok()? == 0 {
+            return None;
+        }
+    }
 }
 
 fn create(world: &World, booted: &Booted, name: &str, partitions: i32) -> Option<i16> {
@@ -325,4 +337,99 @@ fn the_same_seed_is_the_same_life() {
     };
     assert_eq!(life(7), life(7));
     assert_ne!(life(7), life(8));
+}
+
+/// A fetch that waits for a record that never comes, for longer than anybody lives.
+fn endless_fetch() -> FetchRequest<'static> {
+    FetchRequest {
+        cluster_id: None,
+        replica_id: -1,
+        replica_state: ReplicaState {
+            replica_id: -1,
+            replica_epoch: -1,
+        },
+        max_wait_ms: i32::MAX,
+        min_bytes: 1,
+        max_bytes: i32::MAX,
+        isolation_level: 0,
+        session_id: 0,
+        session_epoch: -1,
+        topics: Array::from([FetchTopic {
+            topic: "t",
+            topic_id: Uuid::nil(),
+            partitions: (0..2)
+                .map(|partition| FetchPartition {
+                    partition,
+                    current_leader_epoch: -1,
+                    fetch_offset: 0,
+                    last_fetched_epoch: -1,
+                    log_start_offset: -1,
+                    partition_max_bytes: 1 << 20,
+                    replica_directory_id: Uuid::nil(),
+                    high_watermark: i64::MAX,
+                })
+                .collect(),
+        }]),
+        forgotten_topics_data: Array::empty(),
+        rack_id: "",
+    }
+}
+
+#[test]
+fn what_is_under_way_is_answered_before_the_end() {
+    for seed in 0..8 {
+        let world = World::with_shards(seed, SHARDS);
+        let booted = boot(&world).unwrap();
+        assert_eq!(create(&world, &booted, "t", 2), Some(0));
+        let reactor = world.shard(0);
+        let address = booted.address;
+        let waiting = reactor.spawn({
+            let reactor = reactor.clone();
+            async move { converse(&reactor, address, 11, &endless_fetch()).await }
+        });
+        // A connection that asks nothing does not keep the engine.
+        let silent = world.run(reactor.connect(address)).unwrap();
+        world.run(reactor.sleep(Duration::from_secs(60)));
+        let asked = reactor.now();
+        shutdown(&world, &booted).unwrap();
+        let took = reactor.now().duration_since(asked);
+        assert!(took < Duration::from_secs(1), "stopping took {took:?}");
+        let frame = world
+            .run(waiting)
+            .expect("the fetch is answered, not cut off");
+        let (_, response) = decode_response::<FetchResponse<'_>>(11, &frame).unwrap();
+        for partition in &response.responses.first().unwrap().partitions {
+            assert_eq!(partition.error_code, 0);
+        }
+        drop(silent);
+    }
+}
+
+#[test]
+fn a_peer_that_does_not_read_holds_the_end_up_for_seconds_only() {
+    let world = World::with_shards(3, SHARDS);
+    let booted = boot(&world).unwrap();
+    let reactor = world.shard(0);
+    let stuck = world.run(async {
+        let socket = reactor.connect(booted.address).await.unwrap();
+        let request = MetadataRequest {
+            topics: None,
+            allow_auto_topic_creation: false,
+            include_cluster_authorized_operations: false,
+            include_topic_authorized_operations: false,
+        };
+        let bytes = encode_request(1, None, 12, &request).unwrap().bytes;
+        // Requests until the answers fill what lies between: nobody reads them.
+        while reactor
+            .timeout(Duration::from_secs(1), socket.send_all(&[&bytes]))
+            .await
+            .is_some()
+        {}
+        socket
+    });
+    let asked = reactor.now();
+    shutdown(&world, &booted).unwrap();
+    let took = reactor.now().duration_since(asked);
+    assert!(took < Duration::from_secs(10), "stopping took {took:?}");
+    drop(stuck);
 }
