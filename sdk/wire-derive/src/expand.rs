@@ -61,7 +61,7 @@ fn get(schema: &Schema) -> TokenStream {
             let number = tag.number;
             let condition = within(tag.versions);
             let condition = condition.map(|condition| quote!(if #condition));
-            let value = get_value(field, &quote!(value));
+            let value = get_value(field, &quote!(get_tagged), &quote!(value));
             Some(quote!(#number #condition => #local = #value,))
         })
         .collect();
@@ -98,13 +98,20 @@ fn get(schema: &Schema) -> TokenStream {
             ) -> ::core::result::Result<::core::option::Option<Self>, highwater_wire::DecodeError> {
                 highwater_wire::primitive::get_nullable_struct(dialect, cursor)
             }
+
+            fn get_nullable_tagged(
+                dialect: highwater_wire::primitive::Dialect,
+                cursor: &mut highwater_wire::primitive::Cursor<#lifetime>,
+            ) -> ::core::result::Result<::core::option::Option<Self>, highwater_wire::DecodeError> {
+                highwater_wire::primitive::get_nullable_tagged_struct(dialect, cursor)
+            }
         }
     }
 }
 
 /// A field where it is regular; its default where it is tagged or not there at all.
 fn get_regular(field: &Field) -> TokenStream {
-    let value = get_value(field, &quote!(cursor));
+    let value = get_value(field, &quote!(get), &quote!(cursor));
     match presence(field) {
         Presence::Always => value,
         Presence::Never => default_of(field),
@@ -115,9 +122,9 @@ fn get_regular(field: &Field) -> TokenStream {
     }
 }
 
-fn get_value(field: &Field, cursor: &TokenStream) -> TokenStream {
+fn get_value(field: &Field, how: &TokenStream, cursor: &TokenStream) -> TokenStream {
     let dialect = dialect(field);
-    let get = quote!(highwater_wire::primitive::Get::get(#dialect, #cursor)?);
+    let get = quote!(highwater_wire::primitive::Get::#how(#dialect, #cursor)?);
     if field.is_option() && !field.versions.within(field.nullable) {
         let condition = condition(field.nullable);
         return quote!(if #condition { #get } else { ::core::option::Option::Some(#get) });
@@ -184,6 +191,13 @@ fn put(schema: &Schema) -> TokenStream {
         impl #impls highwater_wire::primitive::PutNullable for #name #types #wheres {
             fn put_null<S: highwater_wire::primitive::Sink>(_: highwater_wire::primitive::Dialect, sink: &mut S) {
                 highwater_wire::primitive::put_null_struct(sink);
+            }
+
+            fn put_null_tagged<S: highwater_wire::primitive::Sink>(
+                _: highwater_wire::primitive::Dialect,
+                sink: &mut S,
+            ) {
+                highwater_wire::primitive::put_null_tagged_struct(sink);
             }
 
             fn put_some<S: highwater_wire::primitive::Sink>(

@@ -163,6 +163,45 @@ fn a_field_that_may_be_lost_is_lost_in_silence_and_read_as_its_default() {
     assert_eq!(read(1, &written).unwrap().hint, -1);
 }
 
+#[derive(Debug, Clone, PartialEq, Wire)]
+#[wire(versions = 0..=0, flexible = 0..)]
+struct Nulls {
+    /// Regular.
+    part: Option<Part>,
+    /// Tagged, null unless said.
+    #[wire(tag = 0)]
+    absent: Option<Part>,
+    /// Tagged, there unless said.
+    #[wire(tag = 1, default = Some(Part { x: 3 }))]
+    present: Option<Part>,
+}
+
+#[test]
+fn the_null_of_a_struct_is_another_byte_in_a_tagged_field() {
+    let part = |x| Some(Part { x });
+    for (part, absent, present, expected) in [
+        (None, None, part(3), &b"\xff\0"[..]),
+        (
+            part(1),
+            part(2),
+            None,
+            b"\x01\x01\0\x02\0\x03\x01\x02\0\x01\x01\0",
+        ),
+        (None, None, part(0), b"\xff\x01\x01\x03\x01\0\0"),
+    ] {
+        let nulls = Nulls {
+            part,
+            absent,
+            present,
+        };
+        let mut encoder = Encoder::default();
+        nulls.encode(0, &mut encoder).unwrap();
+        assert_eq!(encoder.finish().bytes, expected);
+        assert_eq!(nulls.encoded_len(0), Ok(expected.len()));
+        assert_eq!(Nulls::decode(0, &mut Cursor::new(expected)), Ok(nulls));
+    }
+}
+
 #[test]
 fn null_is_an_error_in_versions_without_it_both_ways() {
     let sample = Sample {

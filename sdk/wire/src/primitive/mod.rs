@@ -58,6 +58,15 @@ pub trait Get<'a>: Sized {
     /// # Errors
     /// Where the bytes are none.
     fn get(dialect: Dialect, cursor: &mut Cursor<'a>) -> Result<Self, DecodeError>;
+
+    /// Reads one value as a tagged field, where the null of a struct looks different.
+    ///
+    /// # Errors
+    /// Where the bytes are none.
+    #[inline]
+    fn get_tagged(dialect: Dialect, cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
+        Self::get(dialect, cursor)
+    }
 }
 
 /// A value that may be null in some place of some version.
@@ -68,6 +77,18 @@ pub trait GetNullable<'a>: Get<'a> {
     /// Where the bytes are none.
     fn get_nullable(dialect: Dialect, cursor: &mut Cursor<'a>)
     -> Result<Option<Self>, DecodeError>;
+
+    /// Reads one value or null as a tagged field. Most types look the same in both places.
+    ///
+    /// # Errors
+    /// Where the bytes are none.
+    #[inline]
+    fn get_nullable_tagged(
+        dialect: Dialect,
+        cursor: &mut Cursor<'a>,
+    ) -> Result<Option<Self>, DecodeError> {
+        Self::get_nullable(dialect, cursor)
+    }
 }
 
 /// A value that can be written, or measured: it is the same walk with another sink.
@@ -78,6 +99,15 @@ pub trait Put {
     /// Where this dialect cannot say it.
     fn put<S: Sink>(&self, dialect: Dialect, sink: &mut S) -> Result<(), EncodeError>;
 
+    /// Writes the value as a tagged field, where the null of a struct looks different.
+    ///
+    /// # Errors
+    /// Where this dialect cannot say it.
+    #[inline]
+    fn put_tagged<S: Sink>(&self, dialect: Dialect, sink: &mut S) -> Result<(), EncodeError> {
+        self.put(dialect, sink)
+    }
+
     /// Whether the value is its type's default, which a version without the field may leave out.
     fn is_default(&self) -> bool;
 }
@@ -86,6 +116,12 @@ pub trait Put {
 pub trait PutNullable: Put {
     /// Writes the null of this type.
     fn put_null<S: Sink>(dialect: Dialect, sink: &mut S);
+
+    /// Writes the null of this type as a tagged field. Most types look the same in both places.
+    #[inline]
+    fn put_null_tagged<S: Sink>(dialect: Dialect, sink: &mut S) {
+        Self::put_null(dialect, sink);
+    }
 
     /// Writes the value where null would have been possible. Most types look the same in both places.
     ///
@@ -102,6 +138,11 @@ impl<'a, T: GetNullable<'a>> Get<'a> for Option<T> {
     fn get(dialect: Dialect, cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
         T::get_nullable(dialect, cursor)
     }
+
+    #[inline]
+    fn get_tagged(dialect: Dialect, cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
+        T::get_nullable_tagged(dialect, cursor)
+    }
 }
 
 impl<T: PutNullable> Put for Option<T> {
@@ -111,6 +152,17 @@ impl<T: PutNullable> Put for Option<T> {
             Some(value) => value.put_some(dialect, sink),
             None => {
                 T::put_null(dialect, sink);
+                Ok(())
+            }
+        }
+    }
+
+    #[inline]
+    fn put_tagged<S: Sink>(&self, dialect: Dialect, sink: &mut S) -> Result<(), EncodeError> {
+        match self {
+            Some(value) => value.put_some(dialect, sink),
+            None => {
+                T::put_null_tagged(dialect, sink);
                 Ok(())
             }
         }
@@ -159,13 +211,35 @@ pub fn get_nullable_struct<'a, T: Get<'a>>(
     }
 }
 
+/// Reads a struct or null as a tagged field: a varint of 0 is null (`MessageDataGenerator.java`), any other announces the
+/// struct.
+///
+/// # Errors
+/// Where the bytes are neither.
+#[inline]
+pub fn get_nullable_tagged_struct<'a, T: Get<'a>>(
+    dialect: Dialect,
+    cursor: &mut Cursor<'a>,
+) -> Result<Option<T>, DecodeError> {
+    match cursor.uvarint()? {
+        0 => Ok(None),
+        _ => T::get(dialect, cursor).map(Some),
+    }
+}
+
+/// Writes the null of a struct as a tagged field.
+#[inline]
+pub fn put_null_tagged_struct<S: Sink>(sink: &mut S) {
+    sink.bytes(&[0]);
+}
+
 /// Writes the null of a struct.
 #[inline]
 pub fn put_null_struct<S: Sink>(sink: &mut S) {
     sink.bytes(&[0xff]);
 }
 
-/// Writes a struct where null would have been possible.
+/// Writes a struct where null would have been possible; as a regular field and as a tagged one.
 ///
 /// # Errors
 /// Where this dialect cannot say it.

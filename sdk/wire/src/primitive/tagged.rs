@@ -76,7 +76,7 @@ pub fn put_tagged<S: Sink, T: Put>(
     sink: &mut S,
 ) -> Result<(), EncodeError> {
     let mut length = Length::default();
-    value.put(dialect, &mut length)?;
+    value.put_tagged(dialect, &mut length)?;
     let Ok(bytes) = u32::try_from(length.bytes) else {
         return Err(EncodeError::TooLong {
             length: length.bytes,
@@ -85,5 +85,5 @@ pub fn put_tagged<S: Sink, T: Put>(
     };
     sink.uvarint(tag);
     sink.uvarint(bytes);
-    value.put(dialect, sink)
+    value.put_tagged(dialect, sink)
 }

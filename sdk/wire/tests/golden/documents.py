@@ -80,7 +80,7 @@ def document(fields, common, version, draw):
         tagged = covers(field.get("taggedVersions"), version)
         if not covers(field["versions"], version) or (tagged and draw.random() < 0.4):
             continue
-        if nullable and draw.random() < 0.3 and not (tagged and field.get("default") != "null"):
+        if nullable and draw.random() < 0.3:
             out[key(field["name"])] = None
         else:
             out[key(field["name"])] = value(field["type"], field, common, version, draw)

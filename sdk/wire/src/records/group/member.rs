@@ -34,8 +34,9 @@ pub struct ConsumerGroupMemberMetadataValue<'a> {
     pub rebalance_timeout_ms: i32,
     /// Assignor that the member would like, null for none.
     pub server_assignor: Option<&'a str>,
-    /// What a member has that speaks the classic protocol; null for one that speaks the consumer protocol.
-    #[wire(tag = 0)]
+    /// What a member has that speaks the classic protocol; null for one that speaks the consumer protocol. Null is not
+    /// the default, in Kafka neither: it must be said, and is written.
+    #[wire(tag = 0, default = Some(ClassicMemberMetadata::default()))]
     pub classic_member_metadata: Option<ClassicMemberMetadata<'a>>,
 }
 
@@ -93,7 +94,7 @@ pub struct TopicPartitions<'a> {
     /// Numbers of the partitions.
     pub partitions: Array<'a, i32>,
     /// Member epoch in which each partition was given, in the order of the partitions, against commits of a former
-    /// life; null when they are not known.
-    #[wire(tag = 0)]
+    /// life; null, and empty too, when they are not known.
+    #[wire(tag = 0, default = Some(Array::empty()))]
     pub assignment_epochs: Option<Array<'a, i32>>,
 }
