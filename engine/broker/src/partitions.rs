@@ -2,7 +2,7 @@
 //!
 //! Knows directories and images; what a partition does with records is the partition's.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -79,8 +79,19 @@ pub(crate) struct Partitions {
     owned: RefCell<BTreeMap<(Uuid, i32), Owned>>,
     /// Owned by the metadata, but not opened or made: the disk refused.
     missing: RefCell<BTreeSet<(Uuid, i32)>>,
+    /// What opening found since it was last told.
+    opened: Cell<Opened>,
     /// One change at a time.
     changing: Semaphore,
+}
+
+/// What the opening of some partitions found, in sum.
+#[derive(Clone, Copy, Debug, Default)]
+struct Opened {
+    partitions: u64,
+    partitions_cut: u64,
+    bytes_scanned: u64,
+    bytes_cut: u64,
 }
 
 impl Partitions {
@@ -92,6 +103,7 @@ impl Partitions {
             storage,
             owned: RefCell::default(),
             missing: RefCell::default(),
+            opened: Cell::default(),
             changing: Semaphore::new(1),
         }
     }
@@ -146,6 +158,7 @@ impl Partitions {
                 }
             }
         }
+        self.tell_opened();
         show();
         let gone: Vec<_> = {
             let owned = self.owned.borrow();
@@ -170,6 +183,22 @@ impl Partitions {
                     tracing::error!(%topic, partition = key.1, %error, "deleting failed");
                 }
             }
+        }
+    }
+
+    /// One line for many partitions: which of them were cut, their logs have said.
+    fn tell_opened(&self) {
+        let opened = self.opened.take();
+        if opened.partitions > 0 {
+            tracing::info!(
+                shard = self.reactor.shard().get(),
+                clean = self.storage.clean,
+                partitions = opened.partitions,
+                partitions_cut = opened.partitions_cut,
+                bytes_scanned = opened.bytes_scanned,
+                bytes_cut = opened.bytes_cut,
+                "partitions opened"
+            );
         }
     }
 
@@ -247,11 +276,13 @@ impl Partitions {
         };
         let (partition, recovered) =
             Partition::open(&self.host, dir, epoch, config, opening).await?;
-        if self.storage.clean {
-            tracing::debug!(topic = %topic.name, partition = index, ?recovered, "opened");
-        } else {
-            tracing::info!(topic = %topic.name, partition = index, ?recovered, "recovered");
-        }
+        tracing::debug!(topic = %topic.name, partition = index, ?recovered, "opened");
+        let mut opened = self.opened.get();
+        opened.partitions += 1;
+        opened.bytes_scanned += recovered.log.bytes_scanned;
+        opened.bytes_cut += recovered.log.bytes_cut;
+        opened.partitions_cut += u64::from(recovered.log.cut.is_some());
+        self.opened.set(opened);
         Ok(partition)
     }
 

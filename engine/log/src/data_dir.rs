@@ -2,6 +2,7 @@
 //!
 //! It does not open logs, and does not know what its checkpoints' offsets are used for.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use highwater_reactor::{File, OpenOptions, Reactor};
@@ -91,13 +92,15 @@ pub struct DataDir {
     fence: Fence,
     is_new: bool,
     was_clean: bool,
+    /// What deletions left behind that were under way when the last run ended.
+    leftovers: RefCell<Vec<PathBuf>>,
     /// Held for its lock.
     _lock: File,
 }
 
 impl DataDir {
     /// Takes the directory, making it when it is missing: locks it, reads or writes `meta.properties`, takes note of the
-    /// clean-shutdown marker and removes it for good, and finishes deletions that were under way.
+    /// clean-shutdown marker and removes it for good.
     ///
     /// A new directory gets `cluster_id`, or a random one; one that exists must have it, if one is given.
     ///
@@ -118,7 +121,7 @@ impl DataDir {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
             Err(error) => return Err(unusable("remove", &marker, error)),
         };
-        remove_leftovers(reactor, path)?;
+        let leftovers = find_leftovers(reactor, path)?;
         // A marker that came back after a power cut would vouch for logs it has never seen.
         let synced = reactor.sync_dir(path).await;
         synced.map_err(|error| unusable("sync", path, error))?;
@@ -129,6 +132,7 @@ impl DataDir {
             fence: Fence::new(),
             is_new,
             was_clean,
+            leftovers: RefCell::new(leftovers),
             _lock: lock,
         })
     }
@@ -241,6 +245,22 @@ impl DataDir {
     pub async fn write_clean_shutdown(&self, broker_epoch: i64) -> Result<(), Error> {
         let text = format!("{{\"version\":0,\"brokerEpoch\":{broker_epoch}}}");
         self.write(CLEAN_SHUTDOWN, text.as_bytes()).await
+    }
+
+    /// One more directory for [`DataDir::remove_leftovers`]: renamed as [`crate::Log::delete`] does.
+    pub fn add_leftover(&self, path: PathBuf) {
+        self.leftovers.borrow_mut().push(path);
+    }
+
+    /// Finishes the deletions that were under way when the last run ended: directories that nobody can read any more go,
+    /// one after the other, with room for other work between. What cannot be removed is left to the next start.
+    pub async fn remove_leftovers(&self) {
+        for path in self.leftovers.take() {
+            if let Err(error) = self.remove_deleted(&path) {
+                tracing::warn!(path = %path.display(), %error, "a deleted topic's directory remains");
+            }
+            self.reactor.yield_now().await;
+        }
     }
 
     /// Removes what [`crate::Log::delete`] renamed away. What a crash leaves of it goes with the next start.
@@ -375,8 +395,9 @@ async fn identify(
     Ok((identity, is_new))
 }
 
-/// Removes the directories of deleted topics and the temporary files of interrupted writes.
-fn remove_leftovers(reactor: &Reactor, dir: &Path) -> Result<(), OpenError> {
+/// Finds the directories of deleted topics, and removes the temporary files of interrupted writes.
+fn find_leftovers(reactor: &Reactor, dir: &Path) -> Result<Vec<PathBuf>, OpenError> {
+    let mut leftovers = Vec::new();
     let entries = reactor
         .list(dir)
         .map_err(|error| unusable("list", dir, error))?;
@@ -385,19 +406,17 @@ fn remove_leftovers(reactor: &Reactor, dir: &Path) -> Result<(), OpenError> {
             continue;
         };
         let path = dir.join(name);
-        let removed = if entry.is_dir {
+        if entry.is_dir {
             match DirectoryName::parse(name).map(|name| name.purpose) {
-                Some(Purpose::Delete) => reactor.remove_dir_all(&path),
-                Some(Purpose::Live | Purpose::Future | Purpose::Stray) | None => Ok(()),
+                Some(Purpose::Delete) => leftovers.push(path),
+                Some(Purpose::Live | Purpose::Future | Purpose::Stray) | None => {}
             }
         } else if name.ends_with(".tmp") {
-            reactor.remove_file(&path)
-        } else {
-            Ok(())
-        };
-        removed.map_err(|error| unusable("remove", &path, error))?;
+            let removed = reactor.remove_file(&path);
+            removed.map_err(|error| unusable("remove", &path, error))?;
+        }
     }
-    Ok(())
+    Ok(leftovers)
 }
 
 fn unusable(operation: &'static str, path: &Path, source: std::io::Error) -> OpenError {

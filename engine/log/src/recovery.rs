@@ -736,15 +736,23 @@ fn report_to_log(log: &Log, report: &Recovered) {
     if let Some((from, to)) = report.lost {
         tracing::error!(%dir, %from, %to, "offsets that had been durable are lost");
     }
-    if report.segments_scanned > 0 {
-        tracing::info!(
+    if let Some(cut) = &report.cut {
+        tracing::warn!(
             %dir,
-            segments_scanned = report.segments_scanned,
-            bytes_scanned = report.bytes_scanned,
             bytes_cut = report.bytes_cut,
             segments_cut = report.segments_cut,
             end = log.end_offset().get(),
-            cut = report.cut.as_deref().unwrap_or("nowhere"),
+            %cut,
+            "cut"
+        );
+    }
+    // Logs are many: whoever opens them says in sum what was scanned.
+    if report.segments_scanned > 0 {
+        tracing::debug!(
+            %dir,
+            segments_scanned = report.segments_scanned,
+            bytes_scanned = report.bytes_scanned,
+            end = log.end_offset().get(),
             "recovered"
         );
     }

@@ -264,6 +264,7 @@ fn partitions_are_listed_and_deleted_ones_are_gone_at_the_next_start() {
         .run(DataDir::open(&reactor, &dir(), 0, None))
         .expect("opened");
     assert_eq!(listed(&data), expected);
+    world.run(data.remove_leftovers());
     let left = reactor.list(&dir()).expect("listed");
     assert!(
         !left

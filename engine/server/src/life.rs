@@ -134,6 +134,11 @@ impl Life {
         shard.set_controller(Rc::clone(&controller));
         shard.mount(&Storage::of(&data_dir)?).await;
         shard.broadcast(&image).await;
+        // What deletions left behind is in nobody's way: it goes while the engine works.
+        let leftovers = Rc::clone(&data_dir);
+        reactor
+            .spawn(async move { leftovers.remove_leftovers().await })
+            .detach();
         let accepting = highwater_broker::accept(Rc::clone(shard), listener);
         let checkpointing = checkpoint(Rc::clone(shard), Rc::clone(&data_dir));
         let identity = data_dir.identity();

@@ -50,7 +50,7 @@ pub(crate) async fn move_aside(
         moved = true;
         if fate == Fate::Goes {
             tracing::info!(directory = name, "the deletion of a topic is finished");
-            reactor.remove_dir_all(&to).map_err(stray)?;
+            data_dir.add_leftover(to);
         } else {
             tracing::warn!(
                 topic = dir.topic,
