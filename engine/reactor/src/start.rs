@@ -175,6 +175,7 @@ where
         return Err(StartError::NoShards);
     }
     permission::memlock(options.memlock_bytes)?;
+    permission::descriptors();
     permission::io_uring()?;
     #[expect(clippy::disallowed_methods, reason = "the world's clock starts here")]
     let started = std::time::Instant::now();

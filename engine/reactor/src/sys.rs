@@ -436,23 +436,41 @@ pub(crate) fn readahead(file: &fs::File, position: u64, len: u64) -> io::Result<
 
 /// The memory that may be locked: soft and hard limit in bytes.
 pub(crate) fn memlock() -> io::Result<(u64, u64)> {
+    limits(libc::RLIMIT_MEMLOCK)
+}
+
+/// Sets both limits of the memory that may be locked.
+pub(crate) fn set_memlock(soft: u64, hard: u64) -> io::Result<()> {
+    set_limits(libc::RLIMIT_MEMLOCK, soft, hard)
+}
+
+/// The files that may be open: soft and hard limit.
+pub(crate) fn descriptors() -> io::Result<(u64, u64)> {
+    limits(libc::RLIMIT_NOFILE)
+}
+
+/// Sets both limits of the files that may be open.
+pub(crate) fn set_descriptors(soft: u64, hard: u64) -> io::Result<()> {
+    set_limits(libc::RLIMIT_NOFILE, soft, hard)
+}
+
+fn limits(resource: libc::__rlimit_resource_t) -> io::Result<(u64, u64)> {
     let mut limit = libc::rlimit {
         rlim_cur: 0,
         rlim_max: 0,
     };
     // SAFETY: `limit` is ours for the length of the call.
-    checked(unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, &raw mut limit) })?;
+    checked(unsafe { libc::getrlimit(resource, &raw mut limit) })?;
     Ok((limit.rlim_cur, limit.rlim_max))
 }
 
-/// Sets both limits of the memory that may be locked.
-pub(crate) fn set_memlock(soft: u64, hard: u64) -> io::Result<()> {
+fn set_limits(resource: libc::__rlimit_resource_t, soft: u64, hard: u64) -> io::Result<()> {
     let limit = libc::rlimit {
         rlim_cur: soft,
         rlim_max: hard,
     };
     // SAFETY: `limit` is read during the call only.
-    checked(unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const limit) })
+    checked(unsafe { libc::setrlimit(resource, &raw const limit) })
 }
 
 /// Makes a small ring and throws it away: whether io_uring may be used.

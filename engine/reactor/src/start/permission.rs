@@ -29,6 +29,16 @@ pub(super) fn memlock(wanted: u64) -> Result<(), StartError> {
     Ok(())
 }
 
+/// Raises the number of files that may be open to the hard limit: the soft one of many systems is 1,024, for the sake
+/// of programs that use `select`. Where that is refused, running out is a fault that the callers know.
+pub(super) fn descriptors() {
+    if let Ok((soft, hard)) = sys::descriptors()
+        && soft < hard
+    {
+        let _ = sys::set_descriptors(hard, hard);
+    }
+}
+
 /// Tries io_uring.
 pub(super) fn io_uring() -> Result<(), StartError> {
     sys::try_io_uring().map_err(refused)
