@@ -4,6 +4,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use highwater_log::{DataDir, Fence, OffsetCheckpoint, Opening, checkpoint};
 use highwater_partition::{Config, Durability, Host, Partition};
 use highwater_reactor::Reactor;
-use highwater_reactor::local::Semaphore;
+use highwater_reactor::local::{Semaphore, join_all};
 use highwater_record::{Codec, Compression, LeaderEpoch, Offset, TimestampType};
 use highwater_wire::ErrorCode;
 use uuid::Uuid;
@@ -66,6 +67,15 @@ pub struct CheckpointRow {
     pub log_start: Offset,
 }
 
+/// Partitions of one shard that are opened or made at once: most of it is waiting for the device, which takes several
+/// directories for the price of one.
+const OPENED_AT_ONCE: usize = 32;
+
+/// Every partition of a topic, in a map by id and index.
+fn all_of(topic_id: &Uuid) -> RangeInclusive<(Uuid, i32)> {
+    (*topic_id, i32::MIN)..=(*topic_id, i32::MAX)
+}
+
 struct Owned {
     topic: Arc<Topic>,
     partition: Partition,
@@ -77,6 +87,8 @@ pub(crate) struct Partitions {
     storage: Storage,
     host: Host,
     owned: RefCell<BTreeMap<(Uuid, i32), Owned>>,
+    /// What was applied last.
+    applied: RefCell<Option<Arc<Image>>>,
     /// Owned by the metadata, but not opened or made: the disk refused.
     missing: RefCell<BTreeSet<(Uuid, i32)>>,
     /// What opening found since it was last told.
@@ -102,6 +114,7 @@ impl Partitions {
             reactor: reactor.clone(),
             storage,
             owned: RefCell::default(),
+            applied: RefCell::default(),
             missing: RefCell::default(),
             opened: Cell::default(),
             changing: Semaphore::new(1),
@@ -148,39 +161,73 @@ impl Partitions {
     /// that is done; after it, what the image no longer has is removed.
     pub(crate) async fn apply(&self, image: &Arc<Image>, show: impl FnOnce()) {
         let _turn = self.changing.acquire(1).await;
-        for topic in image.topics() {
-            for index in 0..topic.partitions.len() {
-                let Ok(index) = i32::try_from(index) else {
-                    break;
-                };
-                if image::owner(&topic.id, index, self.reactor.shards()) == self.reactor.shard() {
-                    self.take(image, topic, index).await;
-                }
-            }
+        let before = self.applied.replace(Some(Arc::clone(image)));
+        let wanted = self.wanted(image, before.as_deref());
+        for some in wanted.chunks(OPENED_AT_ONCE) {
+            join_all(
+                some.iter()
+                    .map(|(topic, index)| self.take(image, topic, *index)),
+            )
+            .await;
         }
         self.tell_opened();
         show();
-        let gone: Vec<_> = {
+        let gone = before.iter().flat_map(|before| before.topics());
+        for topic in gone.filter(|topic| image.topic_by_id(&topic.id).is_none()) {
+            self.remove(topic);
+        }
+    }
+
+    /// Hands changed settings on, and lists what of `image` is this shard's and not open. What did not change since `before`
+    /// is not looked at.
+    fn wanted(&self, image: &Image, before: Option<&Image>) -> Vec<(Arc<Topic>, i32)> {
+        let mut wanted = Vec::new();
+        for topic in image.topics() {
+            let known = before.and_then(|before| before.topic_by_id(&topic.id));
+            if known.is_some_and(|known| Arc::ptr_eq(known, topic)) && !self.lacks(topic) {
+                continue;
+            }
+            for index in 0..i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX) {
+                if image::owner(&topic.id, index, self.reactor.shards()) != self.reactor.shard() {
+                    continue;
+                }
+                match self.owned.borrow_mut().get_mut(&(topic.id, index)) {
+                    Some(owned) => {
+                        owned.topic = Arc::clone(topic);
+                        owned
+                            .partition
+                            .reconfigure(config_of(&topic.config, image.broker()));
+                    }
+                    None => wanted.push((Arc::clone(topic), index)),
+                }
+            }
+        }
+        wanted
+    }
+
+    fn lacks(&self, topic: &Topic) -> bool {
+        let missing = self.missing.borrow();
+        missing.range(all_of(&topic.id)).next().is_some()
+    }
+
+    fn remove(&self, topic: &Topic) {
+        let keys: Vec<_> = {
             let owned = self.owned.borrow();
             owned
-                .keys()
-                .copied()
-                .filter(|(id, _)| image.topic_by_id(id).is_none())
+                .range(all_of(&topic.id))
+                .map(|(key, _)| *key)
                 .collect()
         };
-        self.missing
-            .borrow_mut()
-            .retain(|(id, _)| image.topic_by_id(id).is_some());
-        for key in gone {
+        self.missing.borrow_mut().retain(|(id, _)| *id != topic.id);
+        for key in keys {
             let Some(owned) = self.owned.borrow_mut().remove(&key) else {
                 continue;
             };
             match owned.partition.delete() {
-                Ok(Some(path)) => self.remove_later(path, owned.topic.config.file_delete_delay_ms),
+                Ok(Some(path)) => self.remove_later(path, topic.config.file_delete_delay_ms),
                 Ok(None) => {}
                 Err(error) => {
-                    let topic = &owned.topic.name;
-                    tracing::error!(%topic, partition = key.1, %error, "deleting failed");
+                    tracing::error!(topic = %topic.name, partition = key.1, %error, "deleting failed");
                 }
             }
         }
@@ -222,15 +269,6 @@ impl Partitions {
 
     async fn take(&self, image: &Arc<Image>, topic: &Arc<Topic>, index: i32) {
         let key = (topic.id, index);
-        if let Some(owned) = self.owned.borrow_mut().get_mut(&key) {
-            if !Arc::ptr_eq(&owned.topic, topic) {
-                owned.topic = Arc::clone(topic);
-                owned
-                    .partition
-                    .reconfigure(config_of(&topic.config, image.broker()));
-            }
-            return;
-        }
         match self.open(image, topic, index).await {
             Ok(partition) => {
                 self.missing.borrow_mut().remove(&key);
