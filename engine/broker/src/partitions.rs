@@ -395,7 +395,10 @@ fn config_of(topic: &TopicConfig, broker: &config::BrokerConfig) -> Config {
         },
         timestamp_before_max_ms: topic.timestamp_before_max_ms,
         timestamp_after_max_ms: topic.timestamp_after_max_ms,
-        compression: codec.map(Compression::of),
+        // The catalog's bounds are the codecs' own.
+        compression: codec.map(|codec| {
+            Compression::new(codec, topic.compression_level).unwrap_or(Compression::of(codec))
+        }),
         flush_messages: topic.flush_messages,
         flush_ms: topic.flush_ms,
         producer_id_expiration_ms: broker.producer_id_expiration_ms.max(0).cast_unsigned(),

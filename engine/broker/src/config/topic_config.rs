@@ -11,6 +11,9 @@ pub struct TopicConfig {
     pub cleanup_policy: CleanupPolicy,
     /// `compression.type`.
     pub compression_type: CompressionType,
+    /// The level of that codec: `compression.gzip.level`, `compression.lz4.level` or `compression.zstd.level`; `None` for
+    /// the codec's own default, and where it has no levels.
+    pub compression_level: Option<i32>,
     /// `file.delete.delay.ms`.
     pub file_delete_delay_ms: i64,
     /// `flush.messages`; `i64::MAX` never.
@@ -96,19 +99,24 @@ impl TopicConfig {
     pub fn resolve(layers: &Layers<'_>) -> TopicConfig {
         let policy = layers.text(find("cleanup.policy"));
         let has = |word| list(&policy).any(|item| item == word);
+        let (compression_type, level) = match layers.text(find("compression.type")).as_str() {
+            "uncompressed" => (CompressionType::Uncompressed, None),
+            "gzip" => (CompressionType::Gzip, find("compression.gzip.level")),
+            "snappy" => (CompressionType::Snappy, None),
+            "lz4" => (CompressionType::Lz4, find("compression.lz4.level")),
+            "zstd" => (CompressionType::Zstd, find("compression.zstd.level")),
+            _ => (CompressionType::Producer, None),
+        };
+        let level = level.map(|entry| layers.number::<i32>(Some(entry)));
+        // gzip calls its own default -1; for zstd that is a level like any other.
+        let is_default = |level: &i32| compression_type == CompressionType::Gzip && *level == -1;
         TopicConfig {
+            compression_level: level.filter(|level| !is_default(level)),
             cleanup_policy: CleanupPolicy {
                 delete: has("delete"),
                 compact: has("compact"),
             },
-            compression_type: match layers.text(find("compression.type")).as_str() {
-                "uncompressed" => CompressionType::Uncompressed,
-                "gzip" => CompressionType::Gzip,
-                "snappy" => CompressionType::Snappy,
-                "lz4" => CompressionType::Lz4,
-                "zstd" => CompressionType::Zstd,
-                _ => CompressionType::Producer,
-            },
+            compression_type,
             file_delete_delay_ms: layers.number(find("file.delete.delay.ms")),
             flush_messages: layers.number(find("flush.messages")),
             flush_ms: layers.number(find("flush.ms")),
@@ -155,6 +163,36 @@ mod tests {
         assert_eq!(config.max_message_bytes, 1_048_588);
         assert_eq!(config.durability, Durability::Flushed);
         assert!(config.cleanup_policy.delete && !config.cleanup_policy.compact);
+    }
+
+    #[test]
+    fn the_level_is_that_of_the_codec_in_force() {
+        let none = Overrides::new();
+        let level = |pairs: &[(&str, &str)]| {
+            let set: Overrides = pairs
+                .iter()
+                .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+                .collect();
+            let layers = Layers {
+                topic: Some(&set),
+                ..Layers::statics(&none)
+            };
+            TopicConfig::resolve(&layers).compression_level
+        };
+        assert_eq!(level(&[("compression.zstd.level", "9")]), None);
+        assert_eq!(level(&[("compression.type", "gzip")]), None);
+        assert_eq!(level(&[("compression.type", "zstd")]), Some(3));
+        assert_eq!(
+            level(&[("compression.type", "lz4"), ("compression.lz4.level", "12")]),
+            Some(12)
+        );
+        assert_eq!(
+            level(&[
+                ("compression.type", "zstd"),
+                ("compression.zstd.level", "-1")
+            ]),
+            Some(-1)
+        );
     }
 
     #[test]

@@ -185,6 +185,19 @@ pub(crate) fn begin(shard: &Rc<Shard>, context: Context, body: Bytes) -> Place<W
                         Err(Outcome::failed(ErrorCode::UnknownTopicId, None))
                     }
                     None => Err(Outcome::failed(ErrorCode::UnknownTopicOrPartition, None)),
+                    Some(known) if known.is_internal => Err(Outcome::failed(
+                        ErrorCode::InvalidTopicException,
+                        Cow::Borrowed("clients do not write to internal topics"),
+                    )),
+                    // There is one replica, and it is in sync.
+                    Some(known) if acks == -1 && known.config.min_insync_replicas > 1 => {
+                        Err(Outcome::failed(
+                            ErrorCode::NotEnoughReplicas,
+                            Cow::Borrowed(
+                                "min.insync.replicas asks for more replicas than the one there is",
+                            ),
+                        ))
+                    }
                     Some(known) if route::has_partition(known, partition.index) => {
                         let bytes = partition.records.as_ref().and_then(|r| r.borrowed());
                         check(context.version, &body, bytes.unwrap_or_default())
