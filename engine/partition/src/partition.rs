@@ -39,6 +39,8 @@ pub(crate) struct Inner {
     pub(crate) dir: PathBuf,
     /// Since when there are bytes that no sync has covered.
     unsynced_since: Cell<Option<Instant>>,
+    /// Whether the device was full at the last append: said once, and once more when there is room again.
+    full: Cell<bool>,
     /// Whether it stands in the write-back's list.
     listed: Cell<bool>,
 }
@@ -68,6 +70,7 @@ impl Partition {
                 commit: Commit::default(),
                 dir,
                 unsynced_since: Cell::new(None),
+                full: Cell::new(false),
                 listed: Cell::new(false),
             }),
         }
@@ -345,6 +348,9 @@ impl Inner {
 
     fn append_failed(&self, error: &highwater_log::Error) -> Refusal {
         if error.is_retryable() {
+            if !self.full.replace(true) {
+                tracing::warn!(%error, dir = %self.dir.display(), "no batch is taken for want of room");
+            }
             return Refusal::Full;
         }
         self.failed("write", error);
@@ -355,6 +361,9 @@ impl Inner {
     fn appended(self: &Rc<Inner>, now: Instant, bytes: u64, rolled: bool) {
         if rolled {
             self.commit.request();
+        }
+        if self.full.replace(false) {
+            tracing::info!(dir = %self.dir.display(), "there is room again");
         }
         if self.unsynced_since.get().is_none() {
             self.unsynced_since.set(Some(now));
