@@ -276,3 +276,68 @@ fn a_reopened_partition_with_another_fence_starts_afresh() {
         assert!(partition.plan_fetch(&Fetch::new(Offset::ZERO, 1)).is_ok());
     });
 }
+
+#[test]
+fn whenever_the_power_goes_no_acknowledgement_is_a_lie() {
+    let operations = [
+        Operation::Write,
+        Operation::Sync,
+        Operation::SyncDir,
+        Operation::Create,
+        Operation::Rename,
+        Operation::Remove,
+    ];
+    for operation in operations {
+        for nth in 1..40 {
+            let bed = Bed::new(nth);
+            let host = bed.host();
+            let config = small_segments(flushed());
+            let mut acknowledged = Vec::new();
+            bed.world.run(async {
+                let partition = bed.create(&host, config.clone()).await;
+                bed.world.disk().die_at(operation, nth);
+                for sequence in 0..20 {
+                    let wanted = records(1, 900, bed.now_ms()).from(1, 0, sequence);
+                    let Ok(placed) = produce(&partition, &wanted) else {
+                        break;
+                    };
+                    if partition.committed(placed.end()).await.is_err() {
+                        break;
+                    }
+                    acknowledged.push(placed.base());
+                    if sequence % 7 == 6 {
+                        let _ = partition.delete_records(i64::from(sequence) - 5);
+                        partition.tick();
+                    }
+                }
+                let _ = partition.close().await;
+            });
+            let crash = if nth.is_multiple_of(2) {
+                Crash::LoseUnsynced
+            } else {
+                Crash::KeepRandom
+            };
+            bed.world.crash(crash);
+            bed.world.disk().heal();
+            let host = bed.host();
+            bed.world.run(async {
+                let (partition, _) = bed.open(&host, config, Offset::ZERO, false).await;
+                let next = i32::try_from(partition.log_end().get()).expect("small");
+                assert!(
+                    partition.log_end().get() >= i64::try_from(acknowledged.len()).expect("small")
+                );
+                let log = offsets(&read_all(&partition));
+                assert_eq!(
+                    log,
+                    (partition.log_start().get()..i64::from(next)).collect::<Vec<_>>()
+                );
+                // The producer goes on exactly where the log ends.
+                if next > 0 {
+                    let gap = records(1, 10, bed.now_ms()).from(1, 0, next + 1);
+                    assert!(produce(&partition, &gap).is_err(), "{operation:?} {nth}");
+                }
+                place(&partition, &records(1, 10, bed.now_ms()).from(1, 0, next));
+            });
+        }
+    }
+}
