@@ -71,6 +71,15 @@ pub struct Entry {
     pub len: u64,
 }
 
+/// How much a file system holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Space {
+    /// Its size in bytes.
+    pub total_bytes: u64,
+    /// Bytes that this user may still write.
+    pub usable_bytes: u64,
+}
+
 /// An open file. Clones share it; it is closed with the last of them. `Send`, so that a plan made on one shard
 /// can run on another.
 #[derive(Clone, Debug)]

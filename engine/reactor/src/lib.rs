@@ -30,7 +30,7 @@ pub mod local;
 pub mod sim;
 
 pub use exchange::{Call, Calling, Exchange, Full, Gone, Outside, Post, Reply, exchange};
-pub use file::{Entry, File, OpenOptions};
+pub use file::{Entry, File, OpenOptions, Space};
 pub use reactor::Reactor;
 pub use shard::ShardId;
 pub use socket::{DetachedSocket, Listener, Socket};

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::bell::Receiving;
-use crate::file::{Entry, File, OpenOptions};
+use crate::file::{Entry, File, OpenOptions, Space};
 use crate::local::{Either, race};
 use crate::shard::ShardId;
 use crate::socket::{DetachedSocket, Listener, Socket};
@@ -164,6 +164,11 @@ impl Reactor {
     /// Whether there is a file or directory of that name.
     pub fn exists(&self, path: &Path) -> io::Result<bool> {
         ask!(self, world => world.exists(path))
+    }
+
+    /// The size of the file system that holds `path`, and what is left of it.
+    pub fn space(&self, path: &Path) -> io::Result<Space> {
+        ask!(self, world => world.space(path))
     }
 
     /// What is in a directory, sorted by name.

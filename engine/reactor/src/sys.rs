@@ -1,10 +1,15 @@
 //! The system calls of the seam, each behind a safe signature; it keeps no state.
 
+use std::ffi::CString;
 use std::fs;
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use crate::file::Space;
 
 /// Slices handed to one `pwritev` or `sendmsg`; longer lists take several calls.
 const SLICES_PER_CALL: usize = 16;
@@ -471,6 +476,19 @@ fn set_limits(resource: libc::__rlimit_resource_t, soft: u64, hard: u64) -> io::
     };
     // SAFETY: `limit` is read during the call only.
     checked(unsafe { libc::setrlimit(resource, &raw const limit) })
+}
+
+/// Size and free space of the file system that holds `path`.
+pub(crate) fn space(path: &Path) -> io::Result<Space> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    // SAFETY: zeros are a valid `statvfs`.
+    let mut found: libc::statvfs = unsafe { std::mem::zeroed() };
+    // SAFETY: `path` ends with a zero byte, and the kernel writes one `statvfs` at `found`.
+    checked(unsafe { libc::statvfs(path.as_ptr(), &raw mut found) })?;
+    Ok(Space {
+        total_bytes: found.f_blocks.saturating_mul(found.f_frsize),
+        usable_bytes: found.f_bavail.saturating_mul(found.f_frsize),
+    })
 }
 
 /// Makes a small ring and throws it away: whether io_uring may be used.

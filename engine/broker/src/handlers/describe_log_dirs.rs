@@ -5,7 +5,7 @@ use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use highwater_reactor::ShardId;
+use highwater_reactor::{ShardId, Space};
 use highwater_wire::message::describe_log_dirs::{
     DescribeLogDirsPartition, DescribeLogDirsRequest, DescribeLogDirsResponse,
     DescribeLogDirsResult, DescribeLogDirsTopic,
@@ -96,9 +96,17 @@ pub(crate) async fn handle(
             partitions: Array::from(&partitions[..]),
         })
         .collect();
+    // -1 where the file system does not tell, as in Kafka.
+    let space = shard.reactor().space(path);
+    let bytes = |of: fn(&Space) -> u64| {
+        let bytes = space.as_ref().map(of);
+        bytes.map_or(-1, |bytes| i64::try_from(bytes).unwrap_or(i64::MAX))
+    };
     let result = DescribeLogDirsResult {
         log_dir: &log_dir,
         topics,
+        total_bytes: bytes(|space| space.total_bytes),
+        usable_bytes: bytes(|space| space.usable_bytes),
         ..DescribeLogDirsResult::default()
     };
     context.answer(&DescribeLogDirsResponse {

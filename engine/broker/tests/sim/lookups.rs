@@ -243,6 +243,7 @@ fn the_data_directory_is_described_with_every_log_in_it() {
         let response = decoded::<DescribeLogDirsResponse<'_>>(4, &frame);
         let dir = response.results.first().unwrap();
         assert_eq!((dir.error_code, dir.log_dir), (0, "/data"));
+        assert!(dir.total_bytes > 0 && dir.usable_bytes <= dir.total_bytes);
         let topic = dir
             .topics
             .iter()

@@ -19,7 +19,7 @@ use super::prefetch;
 use super::socket::{Listener, Socket};
 use super::tasks::Tasks;
 use crate::bell::{Bells, Ports, Receiving};
-use crate::file::{Backing, Entry, File, OpenOptions};
+use crate::file::{Backing, Entry, File, OpenOptions, Space};
 use crate::pool::{Desk, Pool};
 use crate::shard::ShardId;
 use crate::socket::{DetachedSocket, DetachedWorld, ListenerWorld, SocketWorld};
@@ -233,6 +233,10 @@ impl Shard {
 
     pub(crate) fn exists(&self, path: &Path) -> io::Result<bool> {
         path.try_exists()
+    }
+
+    pub(crate) fn space(&self, path: &Path) -> io::Result<Space> {
+        sys::space(path)
     }
 
     pub(crate) fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {

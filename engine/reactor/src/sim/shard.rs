@@ -13,7 +13,7 @@ use super::clock::Clock;
 use super::net::Socket;
 use super::world::Core;
 use crate::bell::Receiving;
-use crate::file::{Backing, Entry, File, OpenOptions};
+use crate::file::{Backing, Entry, File, OpenOptions, Space};
 use crate::shard::ShardId;
 use crate::socket::{DetachedSocket, DetachedWorld, ListenerWorld, SocketWorld};
 use crate::task::{Sleep, Task};
@@ -133,6 +133,10 @@ impl Shard {
 
     pub(crate) fn exists(&self, path: &Path) -> io::Result<bool> {
         Ok(self.core.disk.exists(path))
+    }
+
+    pub(crate) fn space(&self, path: &Path) -> io::Result<Space> {
+        self.core.disk.space(path)
     }
 
     pub(crate) fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {

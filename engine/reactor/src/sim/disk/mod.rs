@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::chance::Chance;
-use crate::file::{Entry, OpenOptions};
+use crate::file::{Entry, OpenOptions, Space};
 use content::Content;
 use directory::Directory;
 use faults::{Faults, Verdict};
@@ -175,6 +175,19 @@ impl Disk {
     /// Bytes that all files together take.
     pub fn used(&self) -> u64 {
         self.state().used()
+    }
+
+    /// What a file system would say of itself; one without limit says it is as large as one can be.
+    pub(super) fn space(&self, path: &Path) -> io::Result<Space> {
+        if !self.exists(path) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let state = self.state();
+        let total_bytes = state.capacity.unwrap_or(u64::MAX);
+        Ok(Space {
+            total_bytes,
+            usable_bytes: total_bytes.saturating_sub(state.used()),
+        })
     }
 
     /// How long a sync takes: between the two, by chance.
