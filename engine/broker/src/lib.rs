@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod buffers;
 pub mod config;
 mod connection;
 mod dispatch;

@@ -160,6 +160,7 @@ pub(crate) async fn sweep(shard: Rc<Shard>) {
         let idle_max = u64::try_from(idle_max).map_or(Duration::MAX, Duration::from_millis);
         let pause = (idle_max / 4).clamp(Duration::from_millis(100), SWEEP_INTERVAL);
         shard.reactor().sleep(pause).await;
+        shard.buffers().trim();
         let now = shard.reactor().now();
         for guest in shard.guests() {
             if now.duration_since(guest.active.get()) >= idle_max {
@@ -241,6 +242,7 @@ async fn exchange(shard: &Rc<Shard>, guest: &Rc<Guest>) -> Result<std::convert::
     };
     let mut connection: Connection<Waiting> = Connection::new(limits, dispatch::versions);
     let mut buffer = BytesMut::new();
+    let mut held = 0;
     let mut frames = Vec::new();
     let mut turn = 0;
     loop {
@@ -261,7 +263,8 @@ async fn exchange(shard: &Rc<Shard>, guest: &Rc<Guest>) -> Result<std::convert::
         }
         if buffer.is_empty() {
             // What an idle connection holds is given back.
-            buffer = BytesMut::new();
+            shard.buffers().give(std::mem::take(&mut buffer), held);
+            held = 0;
         }
         poll_answers(&mut connection).await;
         let verdict = connection.take_answers(&mut frames);
@@ -275,6 +278,7 @@ async fn exchange(shard: &Rc<Shard>, guest: &Rc<Guest>) -> Result<std::convert::
         }
         let room = wanted.clamp(READ_BYTES, READ_BYTES.max(buffer.len() * GROWTH));
         let received = wait(shard, &mut connection, &guest.socket, &mut buffer, room).await?;
+        held = held.max(buffer.capacity());
         if received > 0 {
             guest.active.set(shard.reactor().now());
             shard.counters().received(received);
@@ -318,7 +322,14 @@ async fn wait(
     buffer: &mut BytesMut,
     room: usize,
 ) -> Result<usize, End> {
-    let mut receiving = pin!(socket.recv(buffer, room));
+    let make_room = |buffer: &mut BytesMut| {
+        if buffer.is_empty() {
+            *buffer = shard.buffers().take(room);
+        } else {
+            buffer.reserve(room);
+        }
+    };
+    let mut receiving = pin!(socket.recv_with(buffer, room, make_room));
     let mut closing = pin!(shard.closing().wait());
     poll_fn(|task| {
         if answer_ready(connection, task) {

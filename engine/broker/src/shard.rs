@@ -15,6 +15,7 @@ use highwater_reactor::{Post, Reactor, ShardId};
 use highwater_wire::ErrorCode;
 use uuid::Uuid;
 
+use crate::buffers::Buffers;
 use crate::errand::{self, Errand, Mailbox, Message, Reply};
 use crate::handlers::fetch_session::Sessions;
 use crate::handlers::init_producer_id::ProducerIds;
@@ -62,6 +63,7 @@ pub struct Shard {
     sessions: RefCell<Sessions>,
     guests: RefCell<BTreeMap<u64, Rc<Guest>>>,
     guests_welcomed: Cell<u64>,
+    buffers: Buffers,
     closing: Latch,
 }
 
@@ -93,6 +95,7 @@ impl Shard {
             parked: Parked::default(),
             guests: RefCell::default(),
             guests_welcomed: Cell::new(0),
+            buffers: Buffers::default(),
             closing: Latch::new(),
         });
         reactor.spawn(do_errands(Rc::clone(&shard))).detach();
@@ -109,6 +112,11 @@ impl Shard {
     /// The world.
     pub fn reactor(&self) -> &Reactor {
         &self.reactor
+    }
+
+    /// What connections receive into.
+    pub(crate) fn buffers(&self) -> &Buffers {
+        &self.buffers
     }
 
     /// The metadata as this shard knows them now.

@@ -98,9 +98,21 @@ impl Socket {
             len_max > 0,
             "receiving into no room would look like a closed connection"
         );
+        self.recv_with(into, len_max, |into| into.reserve(len_max))
+            .await
+    }
+
+    /// [`Self::recv`] into room that the caller provides: `make_room` is called when there may be something to read and
+    /// `into` has little or no spare capacity, and must leave it with some.
+    pub async fn recv_with(
+        &self,
+        into: &mut BytesMut,
+        len_max: usize,
+        make_room: impl FnMut(&mut BytesMut),
+    ) -> io::Result<usize> {
         match &self.inner {
-            SocketWorld::Glommio(socket) => socket.recv(into, len_max).await,
-            SocketWorld::Sim(socket) => socket.recv(into, len_max).await,
+            SocketWorld::Glommio(socket) => socket.recv(into, len_max, make_room).await,
+            SocketWorld::Sim(socket) => socket.recv(into, len_max, make_room).await,
         }
     }
 

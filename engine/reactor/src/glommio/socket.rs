@@ -177,14 +177,19 @@ impl Socket {
         })
     }
 
-    pub(crate) async fn recv(&self, into: &mut BytesMut, len_max: usize) -> io::Result<usize> {
+    pub(crate) async fn recv(
+        &self,
+        into: &mut BytesMut,
+        len_max: usize,
+        mut make_room: impl FnMut(&mut BytesMut),
+    ) -> io::Result<usize> {
         let side = self.stream.read_side();
         self.stream.take_turns(side).await;
         poll_fn(|context| {
             self.stream
                 .attempt(side, context, "bytes from a peer", |stream| {
                     if into.capacity() - into.len() < len_max.min(SPARE_BYTES_MIN) {
-                        into.reserve(len_max);
+                        make_room(into);
                     }
                     let spare = into.spare_capacity_mut();
                     let room = spare.len().min(len_max);

@@ -288,7 +288,12 @@ impl Socket {
         Self { end: socket.end }
     }
 
-    pub(crate) async fn recv(&self, into: &mut BytesMut, len_max: usize) -> io::Result<usize> {
+    pub(crate) async fn recv(
+        &self,
+        into: &mut BytesMut,
+        len_max: usize,
+        mut make_room: impl FnMut(&mut BytesMut),
+    ) -> io::Result<usize> {
         poll_fn(|context| {
             let mut pipe = lock(&self.end.incoming);
             if pipe.reset {
@@ -303,6 +308,9 @@ impl Socket {
             }
             let most = pipe.bytes.len().min(len_max);
             let some = pipe.chance.some_of(most);
+            if into.capacity() == into.len() {
+                make_room(into);
+            }
             into.extend(pipe.bytes.drain(..some));
             if let Some(waker) = pipe.writer.take() {
                 waker.wake();
