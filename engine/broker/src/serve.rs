@@ -19,7 +19,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use highwater_reactor::local::Latch;
+use highwater_reactor::local::{Acquire, Latch, Permit};
 use highwater_reactor::{DetachedSocket, Instant, Listener, ShardId, Socket};
 use smallvec::SmallVec;
 
@@ -35,6 +35,12 @@ const READ_BYTES: usize = 256 << 10;
 
 /// A part of a frame that must have arrived before memory is taken for eight times as much.
 const GROWTH: usize = 8;
+
+/// Frames up to this size are received as they come; a larger one first needs a share of what the shard receives at once.
+const SMALL_FRAME_BYTES: usize = 1 << 20;
+
+/// What the larger frames under way may take together, per shard: two of Kafka's largest.
+pub(crate) const LARGE_FRAMES_BYTES_MAX: usize = 256 << 20;
 
 /// Requests of one connection whose answers are unsent. Clients keep 5, a few up to 20.
 const IN_FLIGHT_MAX: usize = 64;
@@ -245,12 +251,14 @@ async fn exchange(shard: &Rc<Shard>, guest: &Rc<Guest>) -> Result<std::convert::
     let mut held = 0;
     let mut frames = Vec::new();
     let mut turn = 0;
+    let mut share = None;
     loop {
         let mut wanted = 0;
         while connection.has_room() && !shard.is_closing() {
             match connection.next_request(&mut buffer) {
                 Received::Request(inbound) => {
                     shard.counters().request();
+                    share = None;
                     let place = dispatch::begin(shard, guest, inbound);
                     connection.place(place);
                 }
@@ -277,17 +285,36 @@ async fn exchange(shard: &Rc<Shard>, guest: &Rc<Guest>) -> Result<std::convert::
             return Err(End::Stopping);
         }
         let room = wanted.clamp(READ_BYTES, READ_BYTES.max(buffer.len() * GROWTH));
-        let received = wait(shard, &mut connection, &guest.socket, &mut buffer, room).await?;
-        held = held.max(buffer.capacity());
-        if received > 0 {
-            guest.active.set(shard.reactor().now());
-            shard.counters().received(received);
-            turn += received;
-            if turn > TURN_BYTES {
-                turn = 0;
-                shard.reactor().yield_now().await;
+        let frame = buffer.len() + wanted;
+        let is_due = frame > SMALL_FRAME_BYTES && share.is_none();
+        let due = is_due.then(|| {
+            shard
+                .large_frames()
+                .acquire(frame.min(LARGE_FRAMES_BYTES_MAX))
+        });
+        match wait(
+            shard,
+            &mut connection,
+            &guest.socket,
+            &mut buffer,
+            room,
+            due,
+        )
+        .await?
+        {
+            Woken::Answered => {}
+            Woken::Share(permit) => share = Some(permit),
+            Woken::Received(bytes) => {
+                guest.active.set(shard.reactor().now());
+                shard.counters().received(bytes);
+                turn += bytes;
+                if turn > TURN_BYTES {
+                    turn = 0;
+                    shard.reactor().yield_now().await;
+                }
             }
         }
+        held = held.max(buffer.capacity());
     }
 }
 
@@ -314,14 +341,26 @@ fn answer_ready(connection: &mut Connection<Waiting>, task: &mut std::task::Cont
     any
 }
 
-/// Waits until the first unfinished answer is there (0), or for bytes if there is room for requests: how many came.
+/// Why a connection goes on.
+enum Woken {
+    /// An answer is there.
+    Answered,
+    /// A large frame has its share of memory.
+    Share(Permit),
+    /// Bytes came: how many.
+    Received(usize),
+}
+
+/// Waits until the first unfinished answer is there, or for bytes if there is room for requests and nothing is `due`
+/// before.
 async fn wait(
     shard: &Shard,
     connection: &mut Connection<Waiting>,
     socket: &Socket,
     buffer: &mut BytesMut,
     room: usize,
-) -> Result<usize, End> {
+    due: Option<Acquire>,
+) -> Result<Woken, End> {
     let make_room = |buffer: &mut BytesMut| {
         if buffer.is_empty() {
             *buffer = shard.buffers().take(room);
@@ -331,14 +370,15 @@ async fn wait(
     };
     let mut receiving = pin!(socket.recv_with(buffer, room, make_room));
     let mut closing = pin!(shard.closing().wait());
+    let mut due = pin!(due);
     poll_fn(|task| {
         if answer_ready(connection, task) {
-            return Poll::Ready(Ok(0));
+            return Poll::Ready(Ok(Woken::Answered));
         }
         if shard.is_closing() {
             return match connection.first_waiting() {
                 Some(_) => Poll::Pending,
-                None => Poll::Ready(Ok(0)),
+                None => Poll::Ready(Ok(Woken::Answered)),
             };
         }
         // Not open, or we would not be here: this only asks to be woken.
@@ -346,9 +386,12 @@ async fn wait(
         if !connection.has_room() {
             return Poll::Pending;
         }
+        if let Some(due) = due.as_mut().as_pin_mut() {
+            return due.poll(task).map(|share| Ok(Woken::Share(share)));
+        }
         match receiving.as_mut().poll(task) {
             Poll::Ready(Ok(0)) => Poll::Ready(Err(End::Closed)),
-            Poll::Ready(Ok(bytes)) => Poll::Ready(Ok(bytes)),
+            Poll::Ready(Ok(bytes)) => Poll::Ready(Ok(Woken::Received(bytes))),
             Poll::Ready(Err(error)) => Poll::Ready(Err(error.into())),
             Poll::Pending => Poll::Pending,
         }
@@ -374,6 +417,8 @@ async fn send(shard: &Shard, guest: &Guest, frames: &[Frame]) -> io::Result<()> 
             let (mut from, mut left) = (range.position, u64::from(range.len));
             while left > 0 {
                 let now = left.min(SEND_FILE_BYTES);
+                // A cold range would have the whole shard wait for the device.
+                shard.reactor().prefetch(&range.file, from, now).await?;
                 guest.socket.send_file(&range.file, from, now).await?;
                 guest.active.set(shard.reactor().now());
                 from += now;

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use highwater_partition::Partition;
-use highwater_reactor::local::Latch;
+use highwater_reactor::local::{Latch, Semaphore};
 use highwater_reactor::{Post, Reactor, ShardId};
 use highwater_wire::ErrorCode;
 use uuid::Uuid;
@@ -25,7 +25,7 @@ use crate::metadata::image::Image;
 use crate::parking::Parked;
 use crate::partitions::{CheckpointRow, Partitions, Storage};
 use crate::seats::Seats;
-use crate::serve::{self, Guest};
+use crate::serve::{self, Guest, LARGE_FRAMES_BYTES_MAX};
 use crate::stats::Counters;
 
 /// Partitions remembered in fetch sessions, per shard: about 150 bytes each.
@@ -63,6 +63,7 @@ pub struct Shard {
     sessions: RefCell<Sessions>,
     guests: RefCell<BTreeMap<u64, Rc<Guest>>>,
     guests_welcomed: Cell<u64>,
+    large_frames: Semaphore,
     buffers: Buffers,
     closing: Latch,
 }
@@ -95,6 +96,7 @@ impl Shard {
             parked: Parked::default(),
             guests: RefCell::default(),
             guests_welcomed: Cell::new(0),
+            large_frames: Semaphore::new(LARGE_FRAMES_BYTES_MAX),
             buffers: Buffers::default(),
             closing: Latch::new(),
         });
@@ -244,6 +246,11 @@ impl Shard {
 
     pub(crate) fn sessions(&self) -> &RefCell<Sessions> {
         &self.sessions
+    }
+
+    /// Who may receive a large frame now, in bytes.
+    pub(crate) fn large_frames(&self) -> &Semaphore {
+        &self.large_frames
     }
 
     pub(crate) fn next_guest_id(&self) -> u64 {

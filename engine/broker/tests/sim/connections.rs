@@ -113,6 +113,47 @@ fn a_length_alone_takes_no_memory() {
 }
 
 #[test]
+fn large_frames_take_turns_and_small_ones_go_on() {
+    // Four peers begin frames of 90 MiB: two have a share, two wait; who has one and stops sending is idle in the end.
+    let broker = Broker::start(39, 1, &[("connections.max.idle.ms", "60000")]);
+    broker.topic("orders", 1, &[]);
+    let peers: Vec<Peer> = (0..4).map(|_| broker.peer()).collect();
+    let mut small = broker.peer();
+    broker.world.run(async {
+        let reactor = small.reactor.clone();
+        let began = |peer: &Peer| {
+            let socket = peer.socket.clone();
+            reactor.spawn(async move {
+                let length = (90_i32 << 20).to_be_bytes();
+                let _ = socket.send_all(&[&length, &vec![0; 5 << 20]]).await;
+            })
+        };
+        let sending: Vec<_> = peers.iter().map(began).collect();
+        for _ in 0..5 {
+            reactor.sleep(seconds(8)).await;
+            small
+                .produce("orders", 0, &batch(&["small"]))
+                .await
+                .placed();
+        }
+        let first = broker.stats().bytes_in;
+        assert!(
+            (10 << 20..11 << 20).contains(&first),
+            "{first} bytes of two frames"
+        );
+        for _ in 0..12 {
+            reactor.sleep(seconds(10)).await;
+            small
+                .produce("orders", 0, &batch(&["small"]))
+                .await
+                .placed();
+        }
+        drop(sending);
+    });
+    assert_eq!(broker.stats().connections, 1, "the silent are gone");
+}
+
+#[test]
 fn an_idle_connection_is_closed_and_a_busy_one_is_not() {
     let broker = Broker::start(34, 2, &[("connections.max.idle.ms", "60000")]);
     let (mut idle, mut busy) = (broker.peer(), broker.peer());
