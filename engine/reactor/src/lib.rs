@@ -13,6 +13,7 @@
 #![allow(unsafe_code)]
 
 mod bell;
+mod clock;
 mod exchange;
 mod file;
 mod glommio;
@@ -23,17 +24,19 @@ mod socket;
 mod start;
 mod sys;
 mod task;
+mod tasks;
 mod time;
 mod watchdog;
 
 pub mod local;
 pub mod sim;
 
+pub use clock::Sleep;
 pub use exchange::{Call, Calling, Exchange, Full, Gone, Outside, Post, Reply, exchange};
 pub use file::{Entry, File, OpenOptions, Space};
 pub use reactor::Reactor;
 pub use shard::ShardId;
 pub use socket::{DetachedSocket, Listener, Socket};
 pub use start::{Options, Panicked, Running, StartError, run};
-pub use task::{Sleep, Task};
+pub use task::Task;
 pub use time::Instant;

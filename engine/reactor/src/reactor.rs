@@ -10,11 +10,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::bell::Receiving;
+use crate::clock::Sleep;
 use crate::file::{Entry, File, OpenOptions, Space};
 use crate::local::{Either, race};
 use crate::shard::ShardId;
 use crate::socket::{DetachedSocket, Listener, Socket};
-use crate::task::{Sleep, Task};
+use crate::task::Task;
 use crate::time::Instant;
 use crate::{glommio, sim};
 

@@ -200,6 +200,7 @@ where
             pool: Arc::clone(&pool),
             pulses: Arc::clone(&pulses),
             jobs_max: options.blocking_jobs_max,
+            spin: cores.spin(),
         };
         let builder = cores.executor(number);
         let (ready, exit, main) = (ready.clone(), exit.clone(), main.clone());

@@ -96,7 +96,7 @@ impl<Q, A> End<Q, A> {
             self.outboxes[to.index()].borrow_mut().push_back(envelope);
             self.flush(to);
             if self.is_gone(to) {
-                self.fail_calls();
+                self.take_answers();
             }
         }
         Calling {
@@ -204,14 +204,25 @@ impl<Q, A> End<Q, A> {
         }
     }
 
-    /// Answers every call to a shard that is gone.
-    fn fail_calls(&self) {
+    /// Takes the answers that have arrived, and fails what the shards that are gone did not answer.
+    fn take_answers(&self) {
+        // Looked at first: a shard goes only when it has sent all its answers, so that those are found below.
+        let gone = self.gone_that_owe_answers();
+        while let Some(answer) = self.mesh.answers.queues[self.receiving.me.index()].pop() {
+            self.settle(answer);
+        }
+        if !gone.is_empty() {
+            self.fail_calls(&gone);
+        }
+    }
+
+    fn fail_calls(&self, gone: &[ShardId]) {
         let mut wakers = Vec::new();
         // Dropped last: their contents may call back into this end.
         let mut orphans = VecDeque::new();
         for call in self.calls.borrow_mut().values_mut() {
             if let CallState::Waiting(waker) = &mut call.state
-                && self.is_gone(call.to)
+                && gone.contains(&call.to)
             {
                 wakers.extend(waker.take());
                 call.state = CallState::Answered(Err(Gone));
@@ -223,14 +234,19 @@ impl<Q, A> End<Q, A> {
         }
     }
 
-    fn has_calls_to_the_gone(&self) -> bool {
-        (0..self.mesh.inboxes.len())
-            .any(|n| self.is_gone(ShardId::new(u16::try_from(n).unwrap_or(u16::MAX))))
-            && self
-                .calls
-                .borrow()
-                .values()
-                .any(|call| matches!(call.state, CallState::Waiting(_)) && self.is_gone(call.to))
+    fn gone_that_owe_answers(&self) -> Vec<ShardId> {
+        let shards = (0_u16..).take(self.mesh.inboxes.len()).map(ShardId::new);
+        let mut gone: Vec<ShardId> = shards.filter(|shard| self.is_gone(*shard)).collect();
+        if !gone.is_empty() {
+            let calls = self.calls.borrow();
+            let owes = |shard: &ShardId| {
+                calls
+                    .values()
+                    .any(|call| call.to == *shard && matches!(call.state, CallState::Waiting(_)))
+            };
+            gone.retain(owes);
+        }
+        gone
     }
 
     fn starved_outboxes(&self) -> impl Iterator<Item = ShardId> {
@@ -247,16 +263,9 @@ impl<Q, A> End<Q, A> {
 
 impl<Q: Send + 'static, A: Send + 'static> Port for End<Q, A> {
     fn drain(&self) {
-        // Looked at first: what was answered before the other shard went is still an answer.
-        let gone = self.has_calls_to_the_gone();
-        while let Some(answer) = self.mesh.answers.queues[self.receiving.me.index()].pop() {
-            self.settle(answer);
-        }
+        self.take_answers();
         for to in self.starved_outboxes() {
             self.flush(to);
-        }
-        if gone {
-            self.fail_calls();
         }
         if !self.mesh.inboxes[self.receiving.me.index()]
             .requests
@@ -271,7 +280,7 @@ impl<Q: Send + 'static, A: Send + 'static> Port for End<Q, A> {
         !self.mesh.answers.queues[self.receiving.me.index()].is_empty()
             || (!requests.is_empty() && self.serving.has_sleepers())
             || self.starved_outboxes().next().is_some()
-            || self.has_calls_to_the_gone()
+            || !self.gone_that_owe_answers().is_empty()
     }
 }
 

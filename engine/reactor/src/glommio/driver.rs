@@ -1,39 +1,28 @@
-//! One edge-triggered epoll set per shard, and the task that waits for it and for the shard's bell. It marks what is
-//! ready and wakes who waits; it reads and writes nothing.
-//!
-//! glommio's own streams arm a poll per request; here one poll of the epoll descriptor serves all connections.
+//! One edge-triggered epoll set per shard: what is registered in it, what is ready, and who waits for that. It reads
+//! and writes nothing.
 
 use std::cell::{Cell, RefCell};
-use std::future::poll_fn;
 use std::io;
-use std::mem::ManuallyDrop;
-use std::os::fd::{AsFd, FromRawFd, RawFd};
-use std::pin::Pin;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 use std::task::{Context, Waker};
-
-use ::glommio::net::TcpStream;
-use futures_io::AsyncRead;
+use std::time::Duration;
 
 use crate::bell::Receiving;
 use crate::sys::{Epoll, Event};
 
-/// Looks into the epoll set before the driver waits again. Bounded, because completions of files and timers are
-/// only seen when the run queue drains.
-const ROUNDS_MAX: usize = 8;
+/// Events taken at once.
+const EVENTS_PER_WAIT: usize = 256;
 
-/// Events taken in one look.
-const EVENTS_PER_ROUND: usize = 256;
-
-/// The key of the shard's own bell.
-const BELL: u64 = u64::MAX;
+/// The key of what only ends the wait: the shard's bell, the alarm clock.
+const NOBODY: u64 = u64::MAX;
 
 /// The epoll set and what is registered in it.
 #[derive(Debug)]
 pub(super) struct Driver {
     epoll: Epoll,
-    receiving: Receiving,
     slots: RefCell<Slots>,
+    events: RefCell<Vec<Event>>,
 }
 
 #[derive(Debug, Default)]
@@ -140,20 +129,22 @@ impl Registration {
 }
 
 impl Driver {
-    pub(super) fn new(receiving: Receiving) -> io::Result<Self> {
+    pub(super) fn new(receiving: &Receiving) -> io::Result<Self> {
         let epoll = Epoll::new()?;
         if let Some(event) = receiving.bells.event(receiving.me) {
-            epoll.add(event, BELL)?;
+            epoll.add(event, NOBODY)?;
         }
+        let events = RefCell::new(vec![Event::NONE; EVENTS_PER_WAIT]);
         Ok(Self {
             epoll,
-            receiving,
             slots: RefCell::default(),
+            events,
         })
     }
 
-    pub(super) fn receiving(&self) -> &Receiving {
-        &self.receiving
+    /// Lets a descriptor end the wait, and nothing else.
+    pub(super) fn add_alarm(&self, descriptor: &impl AsFd) -> io::Result<()> {
+        self.epoll.add(descriptor.as_fd(), NOBODY)
     }
 
     /// Registers a descriptor; [`Self::deregister`] it before it is closed.
@@ -196,39 +187,34 @@ impl Driver {
         drop(left);
     }
 
-    /// Serves the epoll set and the bell, until dropped.
-    pub(super) async fn run(self: Rc<Self>) {
-        let mut events = vec![Event::NONE; EVENTS_PER_ROUND];
-        let Receiving { me, bells, ports } = &self.receiving;
-        loop {
-            bells.lie_down(*me);
-            if ports.have_arrivals() {
-                // Still through the wait, so that the run queue drains in between.
-                bells.ring(*me);
-            }
-            readable(self.epoll.as_raw_fd()).await;
-            for _ in 0..ROUNDS_MAX {
-                bells.get_up(*me);
-                let count = match self.epoll.poll(&mut events) {
-                    Ok(count) => count,
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
-                    Err(error) => panic!("an epoll set of our own cannot fail: {error}"),
-                };
-                for event in &events[..count] {
-                    self.deliver(event);
-                }
-                let arrived = ports.have_arrivals();
-                ports.drain();
-                if count == 0 && !arrived {
-                    break;
-                }
-                ::glommio::executor().yield_now().await;
-            }
+    /// Waits for events until `timeout` (`None`: without end) and marks and wakes those they concern, after `awake`; how
+    /// many came.
+    pub(super) fn wait(&self, timeout: Option<Duration>, awake: impl FnOnce()) -> usize {
+        let mut events = self.events.borrow_mut();
+        let waited = self.epoll.wait(&mut events, timeout);
+        awake();
+        let count = match waited {
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
+            Err(error) => panic!("an epoll set of our own cannot fail: {error}"),
+        };
+        for event in &events[..count] {
+            self.deliver(event);
         }
+        count
+    }
+
+    /// [`Self::wait`] without waiting.
+    pub(super) fn look(&self) -> usize {
+        self.wait(Some(Duration::ZERO), || {})
+    }
+
+    pub(super) fn epoll(&self) -> BorrowedFd<'_> {
+        self.epoll.as_fd()
     }
 
     fn deliver(&self, event: &Event) {
-        if event.key() == BELL {
+        if event.key() == NOBODY {
             return;
         }
         let (index, generation) = split(event.key());
@@ -254,14 +240,4 @@ impl Driver {
 )]
 fn split(key: u64) -> (u32, u32) {
     (key as u32, (key >> 32) as u32)
-}
-
-/// Waits until an epoll descriptor is readable, through glommio's public door alone: a stream made from a raw
-/// descriptor arms a poll, and a read of it stays pending until that fires. The read itself then fails, because an
-/// epoll set is no socket. A stream serves once: the next read would fail without waiting.
-async fn readable(epoll: RawFd) {
-    // SAFETY: the descriptor is open, and the stream does not own it: it is never dropped, whether the wait ends or
-    // is cut off (a cut-off one leaves a few hundred bytes behind, once per shard).
-    let mut stream = ManuallyDrop::new(unsafe { TcpStream::from_raw_fd(epoll) });
-    let _ = poll_fn(|context| Pin::new(&mut *stream).poll_read(context, &mut [0])).await;
 }

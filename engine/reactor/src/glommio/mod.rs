@@ -1,11 +1,13 @@
-//! The production world: one glommio executor per shard. Tasks, timers and syncs are glommio's; sockets, calls
-//! between shards and the blocking pool go by the shard's own epoll set and bell (`docs/decisions/0001`).
+//! The production world: a glommio executor per shard gives the thread, the core and the ring; the shard's own loop
+//! runs its tasks and waits in its epoll set (`docs/decisions/0001-glommio-behind-a-seam.md`).
 
 mod driver;
 mod prefetch;
+mod ring;
+mod rounds;
 mod shard;
 mod socket;
-mod tasks;
 
-pub(crate) use shard::{Parts, Shard, system_error};
+pub(crate) use ring::system_error;
+pub(crate) use shard::{Parts, Shard};
 pub(crate) use socket::{DetachedSocket, Listener, Socket};

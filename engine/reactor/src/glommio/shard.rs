@@ -1,47 +1,42 @@
 //! A shard of the production world: what it has, and how each request to the reactor is met.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fs;
 use std::future::Future;
 use std::io;
-use std::mem::ManuallyDrop;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, FromRawFd};
+use std::panic::Location;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::driver::Driver;
-use ::glommio::GlommioError;
-
 use super::prefetch;
+use super::rounds::Rounds;
 use super::socket::{Listener, Socket};
-use super::tasks::Tasks;
 use crate::bell::{Bells, Ports, Receiving};
+use crate::clock::{Clock, Sleep};
 use crate::file::{Backing, Entry, File, OpenOptions, Space};
+use crate::local::oneshot;
 use crate::pool::{Desk, Pool};
 use crate::shard::ShardId;
 use crate::socket::{DetachedSocket, DetachedWorld, ListenerWorld, SocketWorld};
 use crate::sys;
-use crate::task::{Sleep, Task};
+use crate::task::Task;
+use crate::tasks::Tasks;
 use crate::time::Instant;
 use crate::watchdog::{BEAT_EVERY, Pulses};
 
 /// Random bytes fetched from the kernel at once.
 const RANDOM_BYTES: usize = 256;
 
-/// Rounds that the tasks left behind get to end in.
-const ENDING_ROUNDS_MAX: u32 = 1000;
-
 /// One shard of the production world.
 #[derive(Debug)]
 pub(crate) struct Shard {
     id: ShardId,
     shards: u16,
-    started: std::time::Instant,
-    driver: Rc<Driver>,
-    tasks: Rc<Tasks>,
+    rounds: Rounds,
     desk: Rc<Desk>,
     pulses: Arc<Pulses>,
     random: RefCell<Random>,
@@ -57,6 +52,7 @@ pub(crate) struct Parts {
     pub(crate) pool: Arc<Pool>,
     pub(crate) pulses: Arc<Pulses>,
     pub(crate) jobs_max: usize,
+    pub(crate) spin: Duration,
 }
 
 #[derive(Debug)]
@@ -76,62 +72,61 @@ impl Shard {
             pool,
             pulses,
             jobs_max,
+            spin,
         } = parts;
+        let tasks = Tasks::new(Some((Arc::clone(&bells), id)));
         let receiving = Receiving {
             me: id,
             bells,
             ports: Rc::new(Ports::default()),
         };
         let desk = Desk::new(pool, receiving.clone(), jobs_max);
+        let driver = Rc::new(Driver::new(&receiving)?);
+        let rounds = Rounds::new(receiving, driver, tasks, Clock::real(started), spin)?;
+        let random = RefCell::new(Random {
+            bytes: [0; RANDOM_BYTES],
+            used: RANDOM_BYTES,
+        });
         Ok(Rc::new(Self {
             id,
             shards,
-            started,
-            driver: Rc::new(Driver::new(receiving)?),
-            tasks: Rc::default(),
+            rounds,
             desk,
             pulses,
-            random: RefCell::new(Random {
-                bytes: [0; RANDOM_BYTES],
-                used: RANDOM_BYTES,
-            }),
+            random,
         }))
     }
 
-    /// Runs `main` and the shard's driver until `main` returns; ends all tasks then.
-    pub(crate) async fn run(self: Rc<Self>, main: impl Future<Output = ()>) {
-        let driver = ::glommio::spawn_local(Rc::clone(&self.driver).run());
-        let heart = ::glommio::spawn_local(Rc::clone(&self).beat());
-        main.await;
-        heart.cancel().await;
-        self.tasks.end_all();
-        for _ in 0..ENDING_ROUNDS_MAX {
-            if self.tasks.count() == 0 {
-                break;
-            }
-            ::glommio::executor().yield_now().await;
-        }
-        let left = self.tasks.count();
-        if left > 0 {
-            tracing::warn!(shard = %self.id, left, "tasks did not end with their shard");
-        }
-        driver.cancel().await;
-        self.driver.receiving().ports.clear();
+    /// Runs `main` and the shard's tasks until `main` returns; ends all tasks then.
+    pub(crate) async fn run(self: Rc<Self>, main: impl Future<Output = ()> + 'static) {
+        let done = Rc::new(Cell::new(false));
+        let returned = Rc::clone(&done);
+        self.spawn(async move {
+            main.await;
+            returned.set(true);
+        })
+        .detach();
+        self.spawn(Rc::clone(&self).beat()).detach();
+        self.rounds.run(&done).await;
+        self.rounds.tasks.end_all();
+        self.rounds.end().await;
+        self.rounds.clock.clear();
+        self.rounds.receiving.ports.clear();
     }
 
     async fn beat(self: Rc<Self>) {
         loop {
             self.pulses.beat(self.id.index());
-            ::glommio::timer::Timer::new(BEAT_EVERY).await;
+            self.sleep_until(self.now() + BEAT_EVERY).await;
         }
     }
 
     pub(super) fn driver(&self) -> &Driver {
-        &self.driver
+        &self.rounds.driver
     }
 
     pub(crate) fn receiving(&self) -> Receiving {
-        self.driver.receiving().clone()
+        self.rounds.receiving.clone()
     }
 
     pub(crate) fn id(&self) -> ShardId {
@@ -143,7 +138,7 @@ impl Shard {
     }
 
     pub(crate) fn now(&self) -> Instant {
-        Instant::from_start(self.started.elapsed())
+        self.rounds.clock.now()
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is where the clock lives")]
@@ -173,23 +168,19 @@ impl Shard {
     }
 
     pub(crate) fn sleep_until(&self, when: Instant) -> Sleep {
-        let left = when - self.now();
-        // A timer of the far future is one that never fires; its deadline could not even be computed.
-        if left > Duration::from_secs(u64::from(u32::MAX)) {
-            return Sleep::never();
-        }
-        Sleep::glommio(::glommio::timer::Timer::new(left))
+        self.rounds.clock.sleep_until(when)
     }
 
-    pub(crate) fn spawn<F: Future + 'static>(self: &Rc<Self>, future: F) -> Task<F::Output>
+    #[track_caller]
+    pub(crate) fn spawn<F: Future + 'static>(&self, future: F) -> Task<F::Output>
     where
         F::Output: 'static,
     {
-        Task::glommio(::glommio::spawn_local(self.tasks.track(future)))
+        Task::new(self.rounds.tasks.spawn(self.id, Location::caller(), future))
     }
 
     pub(crate) async fn yield_now(&self) {
-        self.driver.receiving().yield_now().await;
+        self.rounds.receiving.yield_now().await;
     }
 
     pub(crate) async fn unblock<T, F>(&self, work: F) -> T
@@ -265,20 +256,15 @@ impl Shard {
     }
 
     pub(crate) async fn sync_data(&self, file: &File) -> io::Result<()> {
-        let Backing::Machine(machine) = file.backing() else {
-            return Err(of_another_world());
-        };
-        // SAFETY: the descriptor stays open, because `file` outlives this future, and it stays ours: glommio's
-        // handle is never dropped.
-        let handle = ManuallyDrop::new(unsafe {
-            ::glommio::io::BufferedFile::from_raw_fd(machine.as_raw_fd())
-        });
-        loop {
-            match handle.fdatasync().await.map_err(system_error) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                done => return done,
-            }
-        }
+        let Receiving { me, bells, .. } = self.rounds.receiving.clone();
+        // The shard is awake when it is told: no need to ring for what it wakes itself.
+        let synced = self
+            .rounds
+            .ring
+            .sync_data(file.clone(), move || bells.get_up(me));
+        synced
+            .await
+            .unwrap_or_else(|oneshot::Closed| Err(io::ErrorKind::Interrupted.into()))
     }
 
     pub(crate) async fn prefetch(&self, file: &File, position: u64, len: u64) -> io::Result<()> {
@@ -315,14 +301,6 @@ impl Shard {
         Socket::adopt(self, socket)
             .map(Rc::new)
             .map(SocketWorld::Glommio)
-    }
-}
-
-/// glommio's error with the system's number in it, where there is one: its own conversion drops that.
-pub(crate) fn system_error(error: GlommioError<()>) -> io::Error {
-    match error.raw_os_error() {
-        Some(number) => io::Error::from_raw_os_error(number),
-        None => io::Error::from(error),
     }
 }
 

@@ -19,11 +19,9 @@
 //! ```
 
 mod chance;
-pub(crate) mod clock;
 pub(crate) mod disk;
 pub(crate) mod net;
 mod shard;
-pub(crate) mod task;
 mod world;
 
 pub use disk::{Crash, Disk, Operation};

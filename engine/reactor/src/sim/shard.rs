@@ -9,14 +9,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::clock::Clock;
 use super::net::Socket;
 use super::world::Core;
 use crate::bell::Receiving;
+use crate::clock::{Clock, Sleep};
 use crate::file::{Backing, Entry, File, OpenOptions, Space};
 use crate::shard::ShardId;
 use crate::socket::{DetachedSocket, DetachedWorld, ListenerWorld, SocketWorld};
-use crate::task::{Sleep, Task};
+use crate::task::Task;
 use crate::time::Instant;
 
 /// One shard of a simulated world.
@@ -71,7 +71,7 @@ impl Shard {
     }
 
     pub(crate) fn sleep_until(&self, when: Instant) -> Sleep {
-        Sleep::sim(self.clock().sleep_until(when))
+        self.clock().sleep_until(when)
     }
 
     #[track_caller]
@@ -79,7 +79,7 @@ impl Shard {
     where
         F::Output: 'static,
     {
-        Task::sim(self.core.tasks.spawn(self.id, Location::caller(), future))
+        Task::new(self.core.tasks.spawn(self.id, Location::caller(), future))
     }
 
     pub(crate) async fn yield_now(&self) {

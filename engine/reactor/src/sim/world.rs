@@ -11,15 +11,15 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use super::chance::Chance;
-use super::clock::Clock;
 use super::disk::{Crash, Disk};
 use super::net::Network;
 use super::shard::Shard;
-use super::task::Tasks;
 use crate::bell::{Bells, Ports};
+use crate::clock::Clock;
 use crate::reactor::{self, Reactor};
 use crate::shard::ShardId;
 use crate::task::take_waiting_for;
+use crate::tasks::{NO_TASK, Tasks};
 
 /// What one turn of a task takes.
 const TURN: Duration = Duration::from_micros(1);
@@ -69,8 +69,8 @@ impl World {
         Self {
             core: Rc::new(Core {
                 shards,
-                clock: Rc::default(),
-                tasks: Rc::default(),
+                clock: Clock::simulated(),
+                tasks: Tasks::new(None),
                 chance: RefCell::new(chance),
                 bells: Arc::new(Bells::without_events(shards)),
                 ports: (0..shards).map(|_| Rc::default()).collect(),
@@ -110,13 +110,13 @@ impl World {
         let _running = Running(&core.running);
         let mut future = pin!(future);
         let called_at = Location::caller();
-        let (main, alarm) = core.tasks.alarm();
+        let alarm = core.tasks.alarm();
         let waker = Waker::from(Arc::clone(&alarm));
         waker.wake_by_ref();
         let mut waiting_for = "";
         loop {
             match core.pick() {
-                Some(Pick::Task(number)) if number == main => {
+                Some(Pick::Task(NO_TASK)) => {
                     alarm.reset();
                     take_waiting_for();
                     if let Poll::Ready(output) =
@@ -220,7 +220,7 @@ enum Pick {
 impl Core {
     fn pick(&self) -> Option<Pick> {
         let mut runnable = self.runnable.borrow_mut();
-        runnable.append(&mut self.tasks.take_woken());
+        self.tasks.take_woken(&mut runnable);
         let shards = (0..self.shards).map(ShardId::new);
         let rung: Vec<ShardId> = shards.filter(|shard| self.bells.is_rung(*shard)).collect();
         let choices = runnable.len() + rung.len();

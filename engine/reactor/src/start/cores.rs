@@ -44,12 +44,15 @@ impl Cores {
         })
     }
 
-    /// The executor for one shard. One that shares its core does not spin.
+    /// How long each shard spins before it sleeps.
+    pub(super) fn spin(&self) -> Duration {
+        self.spin
+    }
+
+    /// The executor for one shard.
     pub(super) fn executor(&self, shard: u16) -> LocalExecutorBuilder {
         let builder = match self.pinned.get(usize::from(shard)) {
-            Some(core) => {
-                LocalExecutorBuilder::new(Placement::Fixed(*core)).spin_before_park(self.spin)
-            }
+            Some(core) => LocalExecutorBuilder::new(Placement::Fixed(*core)),
             None => LocalExecutorBuilder::new(Placement::Unbound),
         };
         builder
