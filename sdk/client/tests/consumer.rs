@@ -1,4 +1,5 @@
 //! A consumer against brokers that misbehave.
+#![allow(clippy::unwrap_used)]
 
 mod support;
 

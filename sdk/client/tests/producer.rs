@@ -1,4 +1,5 @@
 //! A producer against brokers that misbehave.
+#![allow(clippy::unwrap_used)]
 
 mod support;
 

@@ -617,6 +617,13 @@ impl State {
         let mut records = BytesMut::new();
         if let Some(canned) = &self.canned {
             records.extend_from_slice(canned);
+            let (mut at, mut base) = (0, from);
+            while let Some(header) = Header::peek(&records[at..]) {
+                let (bytes, count) = (header.batch_bytes(), header.record_count());
+                records[at..at + 8].copy_from_slice(&base.to_be_bytes());
+                base += i64::from(count);
+                at += bytes;
+            }
         }
         for bytes in &log.batches {
             let header = Header::peek(bytes).unwrap();
