@@ -46,6 +46,7 @@ impl Log {
     pub fn retain(&mut self, now_ms: i64, high_watermark: Offset) -> Result<Vec<Deleted>, Error> {
         self.fence.check()?;
         self.remove_due_files()?;
+        self.forget_epochs_below_start()?;
         let now_ms = self.clock.now_ms(self.reactor.now().since_start(), now_ms);
         let mut deleted = Vec::new();
         let count = retention::below_start(&self.candidates(), self.start, high_watermark);
@@ -191,13 +192,17 @@ impl Log {
         Ok(())
     }
 
-    fn forget_epochs_below_start(&mut self) -> Result<(), Error> {
-        let mut epochs = self.epochs.clone();
-        if epochs.truncate_start(self.start) {
-            self.write_epochs(epochs)
-        } else {
-            Ok(())
+    pub(crate) fn forget_epochs_below_start(&mut self) -> Result<(), Error> {
+        if self
+            .epochs
+            .earliest()
+            .is_none_or(|(_, start)| start >= self.start)
+        {
+            return Ok(());
         }
+        let mut epochs = self.epochs.clone();
+        epochs.truncate_start(self.start);
+        self.write_epochs(epochs)
     }
 
     /// Renames a segment's files, the `.log` first, and the producer snapshot of its base offset.

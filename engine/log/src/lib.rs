@@ -21,6 +21,7 @@ mod deletion;
 mod entries;
 mod error;
 mod log;
+mod scan;
 mod segment;
 mod small_file;
 mod snapshots;

@@ -363,6 +363,7 @@ impl Log {
     /// [`Error::Full`], [`Error::Failed`], [`Error::Fenced`]: the log counts as not closed, and recovery will look at it.
     pub fn close(&mut self) -> Result<SyncTicket, Error> {
         self.fence.check()?;
+        self.forget_epochs_below_start()?;
         let shelf = Shelf {
             reactor: &self.reactor,
             fence: &self.fence,

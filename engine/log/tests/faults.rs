@@ -636,6 +636,8 @@ fn a_log_start_beyond_the_end_begins_anew_there() {
     let (mut case, log) = Case::with(small(), 30);
     drop(log);
     case.crash(Crash::KeepAll);
+    // Records up to 45 were deleted, and then the power took the tail from 30 on.
+    case.write("leader-epoch-checkpoint", b"0\n1\n0 45\n");
     let (mut log, report) = case.open(Opening {
         log_start: offset(45),
         ..unclean(offset(30))
@@ -648,6 +650,65 @@ fn a_log_start_beyond_the_end_begins_anew_there() {
     append(&mut log, &batch(45, 1_000, 10)).expect("appended");
     assert_eq!(marks(&log), [45]);
     assert_eq!(log.leader_epochs().len(), 1);
+}
+
+#[test]
+fn checkpoints_of_a_deleted_topic_of_the_same_name_do_no_harm() {
+    for (start, point) in [(45, 70), (12, 12), (45, 20), (0, 5_000)] {
+        let (mut case, mut log) = Case::with(small(), 20);
+        for mark in 20..30 {
+            append(&mut log, &batch(mark, 1_000, 100)).expect("appended");
+        }
+        case.sync(&mut log); // So that what is flipped below stays so.
+        drop(log);
+        // Behind what was acknowledged a body has not reached the disk, though its header has.
+        case.crash(Crash::KeepAll);
+        let bytes = batch(0, 1_000, 100).len() as u64;
+        let base = case
+            .names()
+            .iter()
+            .filter_map(|name| name.strip_suffix(".log")?.parse::<i64>().ok())
+            .max();
+        let base = base.expect("a segment");
+        let torn = format!("{base:020}.log");
+        let position = (28 - base) as u64 * bytes + 100;
+        case.world
+            .disk()
+            .flip(&case.path(&torn), position, 0xff)
+            .expect("flipped");
+        let opening = Opening {
+            log_start: offset(start),
+            ..unclean(offset(point))
+        };
+        let (log, report) = case.open(opening);
+        assert_eq!(
+            (log.start_offset(), log.end_offset()),
+            (offset(0), offset(28)),
+            "{start} {point}: {report:?}"
+        );
+        assert_eq!(marks(&log).len(), 28);
+        assert!(log.durable_offset() <= offset(point.min(28)));
+    }
+}
+
+#[test]
+fn a_start_that_was_moved_stays_moved() {
+    for crash in [Crash::KeepAll, Crash::LoseUnsynced] {
+        let (mut case, mut log) = Case::with(small(), 30);
+        log.advance_start(offset(17)).expect("moved");
+        append(&mut log, &batch(30, 1_000, 10)).expect("appended");
+        case.sync(&mut log);
+        drop(log);
+        case.crash(crash);
+        let (log, _) = case.open(Opening {
+            log_start: offset(17),
+            ..unclean(offset(31))
+        });
+        assert_eq!(
+            (log.start_offset(), log.end_offset()),
+            (offset(17), offset(31))
+        );
+    }
 }
 
 #[test]
