@@ -346,8 +346,14 @@ impl Bench<'_> {
     async fn catch_up(&mut self, name: &'static str, consumer: &mut Consumer) -> Result<()> {
         let began = self.mark()?;
         let mut progress = Progress::begin(name, self.arguments.duration);
-        self.drain(consumer, |counts| progress.show(since(&began, counts)))
-            .await?;
+        let mut shown = Instant::now();
+        let show = |counts| {
+            if shown.elapsed() >= PROGRESS_TICK {
+                shown = Instant::now();
+                progress.show(since(&began, counts));
+            }
+        };
+        self.drain(consumer, show).await?;
         progress.end();
         self.end_stage(name, &began, None, None)
     }
