@@ -15,6 +15,7 @@ use highwater_wire::{ApiKey, Cursor, Decode, Response, encode_response};
 use crate::answer::{Answer, Frame};
 use crate::connection::{Inbound, Place};
 use crate::handlers;
+use crate::metadata::image::{Endpoint, Node};
 use crate::serve::Guest;
 use crate::shard::Shard;
 
@@ -40,6 +41,11 @@ impl Context {
     /// `response` as it leaves.
     pub(crate) fn answer<R: Response>(&self, response: &R) -> Answer {
         self.answer_in(self.version, response)
+    }
+
+    /// What this client is told of `node`: by the listener it came in.
+    pub(crate) fn endpoint<'a>(&self, node: &'a Node) -> &'a Endpoint {
+        node.endpoint_at(self.guest.bound_port())
     }
 
     /// `response` in another version than was asked: for ApiVersions alone.

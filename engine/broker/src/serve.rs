@@ -65,6 +65,7 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
 pub(crate) struct Guest {
     id: u64,
     peer: SocketAddr,
+    bound_port: u16,
     socket: Socket,
     active: Cell<Instant>,
     software: RefCell<Option<Box<str>>>,
@@ -76,6 +77,11 @@ impl Guest {
     /// Distinguishes this connection from all others of its shard.
     pub(crate) fn id(&self) -> u64 {
         self.id
+    }
+
+    /// The port of the listener it came in by.
+    pub(crate) fn bound_port(&self) -> u16 {
+        self.bound_port
     }
 
     /// The peer's address.
@@ -207,6 +213,7 @@ async fn serve(shard: Rc<Shard>, socket: Socket, seat: Seat) {
     let guest = Rc::new(Guest {
         id: shard.next_guest_id(),
         peer: socket.peer_addr(),
+        bound_port: socket.local_addr().map_or(0, |address| address.port()),
         active: Cell::new(shard.reactor().now()),
         software: RefCell::new(None),
         gone: Latch::new(),

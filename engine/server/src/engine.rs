@@ -8,7 +8,7 @@ use highwater_reactor::{Exchange, Options, Outside, Running, ShardId};
 
 use crate::address;
 use crate::error::{StartError, StopError};
-use crate::life::{Command, Life, Ready};
+use crate::life::{Command, Life, Ready, Resolved};
 use crate::settings::Settings;
 
 /// A running engine: its shards are threads of this process. Dropped, it is shut down.
@@ -31,12 +31,21 @@ impl Engine {
     /// # Errors
     /// [`StartError`], one sentence with the remedy; nothing is left running.
     pub fn start(settings: Settings) -> Result<Engine, StartError> {
-        let bound =
-            address::bound(&settings.listener.address).map_err(|source| StartError::Host {
-                host: settings.listener.address.to_string(),
-                source,
-            })?;
-        let told = address::told(&settings.listener.address, settings.advertised.as_ref());
+        let listeners = settings
+            .listeners
+            .iter()
+            .map(|listener| {
+                let address = &listener.address;
+                let bound = address::bound(address).map_err(|source| StartError::Host {
+                    host: address.to_string(),
+                    source,
+                })?;
+                Ok(Resolved {
+                    bound,
+                    told: address::told(address, listener.advertised.as_ref()).into(),
+                })
+            })
+            .collect::<Result<Vec<_>, StartError>>()?;
         let options = options(&settings);
         let shards = options.shards;
         let lifecycle = Exchange::new(shards, 16);
@@ -47,8 +56,7 @@ impl Engine {
         let (ended, ends) = mpsc::channel();
         let life = Life {
             settings: Arc::new(settings),
-            bound,
-            told: told.into(),
+            listeners: listeners.into(),
             mailbox: Mailbox::new(shards),
             lifecycle,
             shared,
@@ -59,7 +67,7 @@ impl Engine {
         let mut engine = Engine {
             // Until it is known; an engine that did not start is not handed out.
             ready: Ready {
-                address: bound,
+                addresses: Vec::new(),
                 cluster_id: String::new(),
                 node_id: 0,
             },
@@ -87,9 +95,14 @@ impl Engine {
         }
     }
 
-    /// Where it listens, with the port the system chose where 0 was set.
+    /// Where its first listener is, with the port the system chose where 0 was set.
     pub fn local_addr(&self) -> SocketAddr {
-        self.ready.address
+        *self.ready.addresses.first().expect("an engine listens")
+    }
+
+    /// Where its listeners are, in the order of the settings.
+    pub fn local_addrs(&self) -> &[SocketAddr] {
+        &self.ready.addresses
     }
 
     /// The cluster's id, from `meta.properties`.

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::{Arc, mpsc};
 
-use highwater_broker::metadata::image::{Image, Node};
+use highwater_broker::metadata::image::{Endpoint, Image, Node};
 use highwater_broker::metadata::{Birth, Controller};
 use highwater_broker::{Mailbox, Shard, Shared, Storage, checkpoint, write_checkpoints};
 use highwater_log::DataDir;
@@ -33,19 +33,26 @@ pub(crate) enum Command {
 /// What is known once an engine answers requests.
 #[derive(Clone, Debug)]
 pub(crate) struct Ready {
-    pub(crate) address: SocketAddr,
+    pub(crate) addresses: Vec<SocketAddr>,
     pub(crate) cluster_id: String,
     pub(crate) node_id: i32,
+}
+
+/// A listener of the settings, its names looked up.
+#[derive(Clone, Debug)]
+pub(crate) struct Resolved {
+    /// The address to bind.
+    pub(crate) bound: SocketAddr,
+    /// The host clients are told.
+    pub(crate) told: Arc<str>,
 }
 
 /// What every shard is born with.
 #[derive(Clone, Debug)]
 pub(crate) struct Life {
     pub(crate) settings: Arc<Settings>,
-    /// The address to bind.
-    pub(crate) bound: SocketAddr,
-    /// The host clients are told.
-    pub(crate) told: Arc<str>,
+    /// In the order of the settings.
+    pub(crate) listeners: Arc<[Resolved]>,
     pub(crate) mailbox: Mailbox,
     pub(crate) lifecycle: Exchange<Command, ()>,
     pub(crate) shared: Shared,
@@ -57,7 +64,7 @@ pub(crate) struct Life {
 struct Open {
     data_dir: Rc<DataDir>,
     controller: Rc<Controller>,
-    accepting: Task<()>,
+    accepting: Vec<Task<()>>,
     checkpointing: Task<()>,
 }
 
@@ -66,7 +73,7 @@ impl Life {
     pub(crate) async fn live(self, reactor: Reactor) {
         let lifecycle = self.lifecycle.clone().bind(&reactor);
         // Nothing is known before the metadata log is read; the first image replaces this one.
-        let node = self.node(0);
+        let node = self.node(&[]);
         let image = Image::empty("", node, Uuid::nil(), self.settings.statics.clone());
         let shard = Shard::start(
             &reactor,
@@ -121,11 +128,14 @@ impl Life {
         // The directory's lock comes first: it is what tells two engines apart, whatever their ports.
         let data_dir = DataDir::open(reactor, &settings.data_dir, settings.node_id, None).await?;
         let data_dir = Rc::new(data_dir);
-        let listener = self.listen(reactor)?;
-        let address = listener.local_addr();
+        let listeners = self
+            .listeners
+            .iter()
+            .map(|listener| listen(reactor, listener.bound))
+            .collect::<Result<Vec<_>, _>>()?;
+        let addresses: Vec<SocketAddr> = listeners.iter().map(Listener::local_addr).collect();
         let birth = Birth {
-            node: self.node(address.port()),
-            listener: settings.listener.name.clone(),
+            node: self.node(&addresses),
             statics: settings.statics.clone(),
         };
         let controller = Controller::open(reactor, &data_dir, birth).await?;
@@ -139,17 +149,20 @@ impl Life {
         reactor
             .spawn(async move { leftovers.remove_leftovers().await })
             .detach();
-        let accepting = highwater_broker::accept(Rc::clone(shard), listener);
+        let accepting = listeners
+            .into_iter()
+            .map(|listener| reactor.spawn(highwater_broker::accept(Rc::clone(shard), listener)))
+            .collect();
         let checkpointing = checkpoint(Rc::clone(shard), Rc::clone(&data_dir));
         let identity = data_dir.identity();
         let ready = Ready {
-            address,
+            addresses,
             cluster_id: identity.cluster_id.clone(),
             node_id: identity.node_id,
         };
         tracing::info!(
-            %address,
-            told = %self.told,
+            addresses = ?ready.addresses,
+            told = ?image.node().endpoints().map(|e| format!("{}:{}", e.host, e.port)).collect::<Vec<_>>(),
             cluster = ready.cluster_id,
             node = ready.node_id,
             shards = reactor.shards(),
@@ -159,7 +172,7 @@ impl Life {
         );
         let open = Open {
             controller,
-            accepting: reactor.spawn(accepting),
+            accepting,
             checkpointing: reactor.spawn(checkpointing),
             data_dir,
         };
@@ -194,31 +207,41 @@ impl Life {
         }
     }
 
-    fn listen(&self, reactor: &Reactor) -> Result<Listener, StartError> {
-        let address = self.bound;
-        reactor.listen(address).map_err(|source| {
-            if source.kind() == std::io::ErrorKind::AddrInUse {
-                StartError::PortTaken { address }
-            } else {
-                StartError::Listen { address, source }
-            }
-        })
-    }
-
-    fn node(&self, bound_port: u16) -> Node {
+    /// This node, given where its listeners are bound; before that is known it has no ports.
+    fn node(&self, bound: &[SocketAddr]) -> Node {
         let settings = &self.settings;
-        let port = settings
-            .advertised
-            .as_ref()
-            .map(|address| address.port)
-            .filter(|port| *port != 0);
+        let mut endpoints = self
+            .listeners
+            .iter()
+            .zip(&settings.listeners)
+            .enumerate()
+            .map(|(index, (resolved, listener))| {
+                let bound_port = bound.get(index).map_or(0, SocketAddr::port);
+                let advertised = listener.advertised.as_ref().map(|address| address.port);
+                Endpoint {
+                    listener: listener.name.as_str().into(),
+                    host: Arc::clone(&resolved.told),
+                    port: advertised.filter(|port| *port != 0).unwrap_or(bound_port),
+                    bound_port,
+                }
+            });
         Node {
             id: settings.node_id,
-            host: Arc::clone(&self.told),
-            port: port.unwrap_or(bound_port),
+            endpoint: endpoints.next().expect("settings have a listener"),
+            others: endpoints.collect(),
             rack: settings.rack.as_deref().map(Into::into),
         }
     }
+}
+
+fn listen(reactor: &Reactor, address: SocketAddr) -> Result<Listener, StartError> {
+    reactor.listen(address).map_err(|source| {
+        if source.kind() == std::io::ErrorKind::AddrInUse {
+            StartError::PortTaken { address }
+        } else {
+            StartError::Listen { address, source }
+        }
+    })
 }
 
 /// Waits for a command; the others are answered and have no meaning here.

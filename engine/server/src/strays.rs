@@ -99,12 +99,7 @@ mod tests {
     use super::*;
 
     fn image() -> Image {
-        let node = Node {
-            id: 1,
-            host: "h".into(),
-            port: 1,
-            rack: None,
-        };
+        let node = Node::single(1, "h", 1);
         let mut draft = Image::empty("c", node, Uuid::nil(), Overrides::new()).draft();
         draft.add_topic("a", Uuid::from_u128(7));
         let state = PartitionState {

@@ -107,6 +107,38 @@ fn an_engine_tells_clients_where_it_is() {
 }
 
 #[test]
+fn a_client_is_told_the_listener_it_came_in_by() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = [
+        ("listeners", "INSIDE://127.0.0.1:0,OUTSIDE://127.0.0.1:0"),
+        ("advertised.listeners", "INSIDE://inside:1234"),
+        (
+            "listener.security.protocol.map",
+            "INSIDE:PLAINTEXT,OUTSIDE:PLAINTEXT",
+        ),
+    ];
+    let engine = start(dir.path(), &settings).unwrap();
+    let outside = engine.local_addrs()[1];
+    for (address, host, port) in [
+        (engine.local_addrs()[0], "inside", 1234),
+        (outside, "127.0.0.1", outside.port()),
+    ] {
+        let mut peer = Peer::connect(address);
+        let request = MetadataRequest {
+            topics: None,
+            allow_auto_topic_creation: false,
+            include_cluster_authorized_operations: false,
+            include_topic_authorized_operations: false,
+        };
+        let frame = peer.call(13, &request);
+        let (_, response) = decode_response::<MetadataResponse<'_>>(13, &frame).unwrap();
+        let broker = response.brokers.first().unwrap();
+        assert_eq!((broker.host, broker.port), (host, i32::from(port)));
+    }
+    engine.shutdown().unwrap();
+}
+
+#[test]
 fn topics_settings_and_ids_are_there_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let engine = start(dir.path(), &[]).unwrap();

@@ -36,7 +36,7 @@ pub static BROKERS: &[Entry] = &[
         .default("100").waits(Feature::Transactions),
     Entry::new("add.partitions.to.txn.retry.backoff.ms", int(1), "The first pause before a partition is added to a transaction again.")
         .default("20").waits(Feature::Transactions),
-    Entry::new("advertised.listeners", Kind::Text, "The address clients are told to connect to. Without it they are told `listeners`, and where that has no host the machine's name."),
+    Entry::new("advertised.listeners", Kind::Text, "The address clients are told to connect to, by the listener they came in. Without it they are told `listeners`, and where that has no host the machine's name."),
     Entry::new("alter.log.dirs.replication.quota.window.num", int(1), "Samples of the quota on moves between directories.")
         .default("11").waits(Feature::Quotas),
     Entry::new("alter.log.dirs.replication.quota.window.size.seconds", int(1), "The length of such a sample.")
@@ -178,7 +178,7 @@ pub static BROKERS: &[Entry] = &[
         .default("300").waits(Feature::Replication),
     Entry::new("listener.security.protocol.map", Kind::Text, "Which protocol each listener name speaks. Only PLAINTEXT can be spoken.")
         .default("SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT"),
-    Entry::new("listeners", Kind::Text, "Where the broker listens: `PLAINTEXT://host:port`. No host means every interface, port 0 any free port. CONTROLLER listeners are accepted and not opened.")
+    Entry::new("listeners", Kind::Text, "Where the broker listens: `PLAINTEXT://host:port`, one or several on ports of their own. No host means every interface, port 0 any free port. CONTROLLER listeners are accepted and not opened.")
         .default("PLAINTEXT://:9092"),
     Entry::new("log.cleaner.backoff.ms", long(0), "How long compaction sleeps when there is nothing to do.")
         .default("15000").dynamic().waits(Feature::Compaction),

@@ -24,6 +24,7 @@ pub(crate) async fn handle(
 ) -> Answer {
     let image = shard.image();
     let node = image.node();
+    let endpoint = context.endpoint(node);
     let (code, message) = match request.endpoint_type {
         BROKERS => (ErrorCode::None, None),
         CONTROLLERS => (
@@ -38,8 +39,8 @@ pub(crate) async fn handle(
     let answered = code == ErrorCode::None;
     let brokers = [DescribeClusterBroker {
         broker_id: node.id,
-        host: &node.host,
-        port: i32::from(node.port),
+        host: &endpoint.host,
+        port: i32::from(endpoint.port),
         rack: node.rack.as_deref(),
         is_fenced: false,
     }];

@@ -383,10 +383,11 @@ async fn answer(
         }
     }
     let node = image.node();
+    let told = context.endpoint(node);
     let endpoint = NodeEndpoint {
         node_id: node.id,
-        host: &node.host,
-        port: node.port.into(),
+        host: &told.host,
+        port: told.port.into(),
         rack: node.rack.as_deref(),
     };
     let response = FetchResponse {

@@ -72,12 +72,13 @@ pub(crate) async fn handle(
             .collect(),
     };
     let node = image.node();
+    let endpoint = context.endpoint(node);
     context.answer(&MetadataResponse {
         throttle_time_ms: 0,
         brokers: Array::from([MetadataResponseBroker {
             node_id: node.id,
-            host: &node.host,
-            port: i32::from(node.port),
+            host: &endpoint.host,
+            port: i32::from(endpoint.port),
             rack: node.rack.as_deref(),
         }]),
         cluster_id: Some(image.cluster_id()),

@@ -135,12 +135,16 @@ fn register(registration: &Registration) -> Result<Vec<u8>, EncodeError> {
         is_migrating_zk_broker: false,
         incarnation_id: registration.incarnation,
         broker_epoch: registration.epoch,
-        end_points: Array::from([wire::BrokerEndpoint {
-            name: &registration.listener,
-            host: &registration.host,
-            port: registration.port,
-            security_protocol: 0,
-        }]),
+        end_points: registration
+            .endpoints
+            .iter()
+            .map(|(name, host, port)| wire::BrokerEndpoint {
+                name,
+                host,
+                port: *port,
+                security_protocol: 0,
+            })
+            .collect(),
         features: Array::from([wire::BrokerFeature {
             name: "metadata.version",
             min_supported_version: METADATA_VERSION,
@@ -211,15 +215,15 @@ pub(crate) fn decode(value: &[u8]) -> Result<Record, Error> {
 }
 
 fn registered(record: &wire::RegisterBrokerRecord<'_>) -> Record {
-    let endpoint = record.end_points.first();
-    let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
     Record::RegisterBroker(Registration {
         id: record.broker_id,
         incarnation: record.incarnation_id,
         epoch: record.broker_epoch,
-        listener: text(endpoint.as_ref().map(|e| e.name)),
-        host: text(endpoint.as_ref().map(|e| e.host)),
-        port: endpoint.as_ref().map_or(0, |e| e.port),
+        endpoints: record
+            .end_points
+            .iter()
+            .map(|e| (e.name.to_owned(), e.host.to_owned(), e.port))
+            .collect(),
         rack: record.rack.map(str::to_owned),
         directory: record.log_dirs.first().unwrap_or_else(Uuid::nil),
     })
@@ -277,9 +281,10 @@ mod tests {
                 id: 1,
                 incarnation: Uuid::from_u128(3),
                 epoch: 9,
-                listener: "PLAINTEXT".into(),
-                host: "h".into(),
-                port: 9092,
+                endpoints: vec![
+                    ("PLAINTEXT".into(), "h".into(), 9092),
+                    ("OTHER".into(), "o".into(), 1),
+                ],
                 rack: Some("r".into()),
                 directory: Uuid::from_u128(5),
             }),

@@ -44,10 +44,8 @@ pub struct Controller {
 /// What a broker is started as.
 #[derive(Clone, Debug)]
 pub struct Birth {
-    /// This broker, its port already bound.
+    /// This broker, its ports already bound.
     pub node: Node,
-    /// The name of its listener.
-    pub listener: String,
     /// The settings it was started with.
     pub statics: Overrides,
 }
@@ -93,7 +91,7 @@ impl Controller {
             line: Semaphore::new(1),
             removed: RefCell::new(removed),
         });
-        controller.register(&birth.listener).await?;
+        controller.register().await?;
         Ok(controller)
     }
 
@@ -173,7 +171,7 @@ impl Controller {
         Ok(image)
     }
 
-    async fn register(&self, listener: &str) -> Result<(), Error> {
+    async fn register(&self) -> Result<(), Error> {
         let image = self.image();
         let node = image.node();
         self.journal.begin(self.reactor.unix_ms(), node.id)?;
@@ -189,9 +187,10 @@ impl Controller {
             id: node.id,
             incarnation: uuid_text::random(|bytes| self.reactor.fill_random(bytes)),
             epoch: self.journal.end().get() + before,
-            listener: listener.to_owned(),
-            host: node.host.to_string(),
-            port: node.port,
+            endpoints: node
+                .endpoints()
+                .map(|e| (e.listener.to_string(), e.host.to_string(), e.port))
+                .collect(),
             rack: node.rack.as_ref().map(ToString::to_string),
             directory: image.directory(),
         }));

@@ -21,12 +21,55 @@ use crate::config::{BrokerConfig, Layers, Overrides, TopicConfig};
 pub struct Node {
     /// `node.id`.
     pub id: i32,
+    /// What clients of the first listener are told, and those that come in by no other.
+    pub endpoint: Endpoint,
+    /// What clients of the other listeners are told.
+    pub others: Vec<Endpoint>,
+    /// `broker.rack`.
+    pub rack: Option<Arc<str>>,
+}
+
+/// A listener as its clients are told to reach it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The listener's name.
+    pub listener: Arc<str>,
     /// The advertised host name or address.
     pub host: Arc<str>,
     /// The advertised port: the one really bound where the settings said 0.
     pub port: u16,
-    /// `broker.rack`.
-    pub rack: Option<Arc<str>>,
+    /// The port really bound, by which a connection's listener is known.
+    pub bound_port: u16,
+}
+
+impl Node {
+    /// A node with one listener that is told as it is bound.
+    pub fn single(id: i32, host: &str, port: u16) -> Node {
+        Node {
+            id,
+            endpoint: Endpoint {
+                listener: "PLAINTEXT".into(),
+                host: host.into(),
+                port,
+                bound_port: port,
+            },
+            others: Vec::new(),
+            rack: None,
+        }
+    }
+
+    /// What a client is told that came in by `bound_port`: the way it came is a way it can come again.
+    pub fn endpoint_at(&self, bound_port: u16) -> &Endpoint {
+        self.others
+            .iter()
+            .find(|other| other.bound_port == bound_port)
+            .unwrap_or(&self.endpoint)
+    }
+
+    /// Every listener, the first one first.
+    pub fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
+        std::iter::once(&self.endpoint).chain(&self.others)
+    }
 }
 
 /// The metadata at one offset. Cheap to share, never changed.
@@ -411,12 +454,7 @@ mod tests {
     use super::*;
 
     fn image() -> Image {
-        let node = Node {
-            id: 1,
-            host: "h".into(),
-            port: 9092,
-            rack: None,
-        };
+        let node = Node::single(1, "h", 9092);
         Image::empty(
             "AAAAAAAAAAAAAAAAAAAAAA",
             node,

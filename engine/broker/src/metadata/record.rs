@@ -85,12 +85,8 @@ pub struct Registration {
     pub incarnation: Uuid,
     /// The offset of this record.
     pub epoch: i64,
-    /// The listener clients use.
-    pub listener: String,
-    /// Its advertised host.
-    pub host: String,
-    /// Its advertised port.
-    pub port: u16,
+    /// The listeners clients use: name, advertised host and port.
+    pub endpoints: Vec<(String, String, u16)>,
     /// `broker.rack`.
     pub rack: Option<String>,
     /// The id of the data directory.

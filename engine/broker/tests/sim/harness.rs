@@ -73,15 +73,9 @@ impl Broker {
             .iter()
             .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
             .collect();
-        let node = Node {
-            id: 1,
-            host: "127.0.0.1".into(),
-            port: 9092,
-            rack: None,
-        };
+        let node = Node::single(1, "127.0.0.1", 9092);
         let birth = Birth {
             node: node.clone(),
-            listener: "PLAINTEXT".into(),
             statics,
         };
         let nothing = Image::empty("", node, Uuid::nil(), birth.statics.clone());

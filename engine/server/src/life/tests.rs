@@ -45,8 +45,10 @@ fn boot(world: &World) -> Result<Booted, StartError> {
     let stop = lifecycle.outside();
     let life = Life {
         settings: Arc::new(settings),
-        bound: "127.0.0.1:0".parse().unwrap(),
-        told: "127.0.0.1".into(),
+        listeners: Arc::new([Resolved {
+            bound: "127.0.0.1:0".parse().unwrap(),
+            told: "127.0.0.1".into(),
+        }]),
         mailbox: Mailbox::new(SHARDS),
         lifecycle,
         shared: Shared::new(SHARDS),
@@ -61,7 +63,7 @@ fn boot(world: &World) -> Result<Booted, StartError> {
     drop(life);
     let ready = wait(world, &readies).expect("an engine says whether it has started");
     Ok(Booted {
-        address: ready?.address,
+        address: ready?.addresses[0],
         stop,
         ended: ends,
     })

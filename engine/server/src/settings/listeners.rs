@@ -8,8 +8,10 @@ use std::fmt;
 pub struct Listener {
     /// The name before `://`, in capitals as Kafka treats it.
     pub name: String,
-    /// The address.
+    /// The address to bind.
     pub address: Address,
+    /// What clients are told to connect to; without it the address, or this machine's name where that has no host.
+    pub advertised: Option<Address>,
 }
 
 /// A host and a port. An empty host means every interface.
@@ -46,11 +48,17 @@ pub enum Error {
         /// Its protocol.
         protocol: String,
     },
-    /// Several listeners for clients.
+    /// Two of one name.
+    #[error("listener {0} is named twice")]
+    Twice(String),
+    /// Two on one port.
     #[error(
-        "listeners {0} are all for clients, and one is supported: keep the one that your clients use"
+        "listeners {0} and {1} have the same port: a connection's listener is known by its port"
     )]
-    Several(String),
+    Port(String, String),
+    /// Advertised, but not there.
+    #[error("listener {0} is advertised and not in `listeners`")]
+    Unknown(String),
     /// None for clients.
     #[error("no listener is for clients: add PLAINTEXT://:9092")]
     None,
@@ -104,17 +112,19 @@ pub(super) fn parse(text: &str) -> Result<Vec<Listener>, Error> {
             Ok(Listener {
                 name: name.to_ascii_uppercase(),
                 address: Address::parse(address).map_err(|_| bad())?,
+                advertised: None,
             })
         })
         .collect()
 }
 
-/// The one listener for clients among `listeners`: all but those named in `controllers`, and it must speak PLAINTEXT.
-pub(super) fn client(
+/// The listeners for clients among `listeners`: all but those named in `controllers`. At least one, and all must speak
+/// PLAINTEXT.
+pub(super) fn clients(
     listeners: &[Listener],
     controllers: &str,
     protocols: &str,
-) -> Result<Listener, Error> {
+) -> Result<Vec<Listener>, Error> {
     let protocols = words(protocols)
         .map(|word| {
             word.split_once(':')
@@ -138,14 +148,20 @@ pub(super) fn client(
             None => return Err(Error::NoProtocol(listener.name.clone())),
         }
     }
-    match clients.as_slice() {
-        [] => Err(Error::None),
-        [one] => Ok((*one).clone()),
-        several => {
-            let names: Vec<&str> = several.iter().map(|l| l.name.as_str()).collect();
-            Err(Error::Several(names.join(", ")))
+    if clients.is_empty() {
+        return Err(Error::None);
+    }
+    for (index, listener) in clients.iter().enumerate() {
+        for other in clients.iter().skip(index + 1) {
+            if listener.name == other.name {
+                return Err(Error::Twice(listener.name.clone()));
+            }
+            if listener.address.port == other.address.port && listener.address.port != 0 {
+                return Err(Error::Port(listener.name.clone(), other.name.clone()));
+            }
         }
     }
+    Ok(clients.into_iter().cloned().collect())
 }
 
 fn words(text: &str) -> impl Iterator<Item = &str> {
@@ -175,24 +191,40 @@ mod tests {
     #[test]
     fn the_controllers_listener_is_not_opened() {
         let listeners = parse("PLAINTEXT://:9092,CONTROLLER://:9093").unwrap();
-        let client = client(&listeners, "CONTROLLER", MAP).unwrap();
-        assert_eq!(client.address.port, 9092);
+        let found = clients(&listeners, "CONTROLLER", MAP).unwrap();
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].address.port, 9092);
+    }
+
+    #[test]
+    fn listeners_are_told_apart_by_name_and_port() {
+        let read = |text: &str| {
+            let map = "A:PLAINTEXT,B:PLAINTEXT";
+            clients(&parse(text).unwrap(), "", map).map(|found| found.len())
+        };
+        assert_eq!(read("A://:1,B://:2"), Ok(2));
+        assert_eq!(read("A://:0,B://:0"), Ok(2));
+        assert_eq!(read("A://:1,A://:2"), Err(Error::Twice("A".into())));
+        assert_eq!(
+            read("A://:1,B://h:1"),
+            Err(Error::Port("A".into(), "B".into()))
+        );
     }
 
     #[test]
     fn a_listener_that_would_be_secure_is_an_error() {
         let listeners = parse("SSL://:9093").unwrap();
-        let error = client(&listeners, "", MAP).unwrap_err();
+        let error = clients(&listeners, "", MAP).unwrap_err();
         assert!(error.to_string().contains("SSL"), "{error}");
     }
 
     #[test]
     fn a_list_without_a_listener_for_clients_is_an_error() {
         let listeners = parse("CONTROLLER://:9093").unwrap();
-        assert_eq!(client(&listeners, "CONTROLLER", MAP), Err(Error::None));
+        assert_eq!(clients(&listeners, "CONTROLLER", MAP), Err(Error::None));
         let listeners = parse("MINE://:9093").unwrap();
         assert_eq!(
-            client(&listeners, "", MAP),
+            clients(&listeners, "", MAP),
             Err(Error::NoProtocol("MINE".to_owned()))
         );
     }

@@ -19,10 +19,8 @@ pub struct Settings {
     pub node_id: i32,
     /// `log.dirs`.
     pub data_dir: PathBuf,
-    /// The one listener for clients.
-    pub listener: Listener,
-    /// What clients are told to connect to; without it the listener, or this machine's name where that has no host.
-    pub advertised: Option<Address>,
+    /// The listeners for clients, at least one.
+    pub listeners: Vec<Listener>,
     /// `broker.rack`.
     pub rack: Option<String>,
     /// `highwater.shards`; `None` is one for each core.
@@ -181,10 +179,9 @@ impl Settings {
         let node_id = reading.node_id(&mut warnings);
         let data_dir = reading.data_dir();
         reading.roles();
-        let listener = reading.listener();
-        let advertised = reading.advertised(listener.as_ref());
-        let (Some(data_dir), Some(listener), true) =
-            (data_dir, listener, reading.problems.is_empty())
+        let listeners = reading.listeners();
+        let (Some(data_dir), Some(listeners), true) =
+            (data_dir, listeners, reading.problems.is_empty())
         else {
             return Err(Invalid {
                 problems: reading.problems,
@@ -194,8 +191,7 @@ impl Settings {
         Ok(Settings {
             node_id,
             data_dir,
-            listener,
-            advertised,
+            listeners,
             rack: text("broker.rack")
                 .filter(|t| !t.is_empty())
                 .map(str::to_owned),
@@ -396,31 +392,17 @@ impl Reading<'_> {
         }
     }
 
-    fn listener(&mut self) -> Option<Listener> {
+    fn listeners(&mut self) -> Option<Vec<Listener>> {
         let (origin, text) = self.text("listeners");
         let (_, controllers) = self.text("controller.listener.names");
         let (_, protocols) = self.text("listener.security.protocol.map");
-        let found = listeners::parse(&text)
-            .and_then(|listeners| listeners::client(&listeners, &controllers, &protocols));
-        self.keep("listeners", origin, found)
-    }
-
-    fn advertised(&mut self, listener: Option<&Listener>) -> Option<Address> {
+        let all = self.keep("listeners", origin.clone(), listeners::parse(&text))?;
+        let clients = listeners::clients(&all, &controllers, &protocols);
+        let mut clients = self.keep("listeners", origin, clients)?;
         let (origin, text) = self.text("advertised.listeners");
-        let found = listeners::parse(&text).and_then(|listeners| {
-            let name = listener.map(|l| l.name.as_str());
-            let address = listeners
-                .into_iter()
-                .find(|l| Some(l.name.as_str()) == name)
-                .map(|l| l.address);
-            match address {
-                Some(address) if matches!(address.host.as_str(), "0.0.0.0" | "::") => {
-                    Err(listeners::Error::Meta(address.to_string()))
-                }
-                address => Ok(address),
-            }
-        });
-        self.keep("advertised.listeners", origin, found).flatten()
+        let told = listeners::parse(&text).and_then(|told| advertise(&mut clients, &all, &told));
+        self.keep("advertised.listeners", origin, told)?;
+        Some(clients)
     }
 
     fn text(&self, name: &'static str) -> (Origin, String) {
@@ -446,6 +428,25 @@ impl Reading<'_> {
             })
             .ok()
     }
+}
+
+/// Notes what the clients of each listener are told.
+fn advertise(
+    clients: &mut [Listener],
+    all: &[Listener],
+    told: &[Listener],
+) -> Result<(), listeners::Error> {
+    for told in told {
+        if matches!(told.address.host.as_str(), "0.0.0.0" | "::") {
+            return Err(listeners::Error::Meta(told.address.to_string()));
+        }
+        if let Some(client) = clients.iter_mut().find(|l| l.name == told.name) {
+            client.advertised = Some(told.address.clone());
+        } else if !all.iter().any(|l| l.name == told.name) {
+            return Err(listeners::Error::Unknown(told.name.clone()));
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

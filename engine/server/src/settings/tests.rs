@@ -48,13 +48,20 @@ fn the_file_that_kafka_ships_is_taken_as_it_is() {
     assert_eq!(settings.node_id, 1);
     assert_eq!(settings.data_dir, Path::new("/tmp/kraft-combined-logs"));
     assert_eq!(
-        settings.listener.address,
+        settings.listeners[0].address,
         Address {
             host: String::new(),
             port: 9092
         }
     );
-    assert_eq!(settings.advertised.unwrap().to_string(), "localhost:9092");
+    assert_eq!(
+        settings.listeners[0]
+            .advertised
+            .as_ref()
+            .unwrap()
+            .to_string(),
+        "localhost:9092"
+    );
     assert_eq!(settings.statics["log.retention.hours"], "168");
 }
 
@@ -131,6 +138,7 @@ fn nobody_can_be_told_to_connect_to_every_interface() {
     assert_eq!(
         parse("listeners=PLAINTEXT://0.0.0.0:9092")
             .unwrap()
+            .listeners[0]
             .advertised,
         None
     );
@@ -141,8 +149,8 @@ fn a_listener_given_on_top_replaces_those_of_the_file() {
     let mut properties = Properties::parse(SHIPPED, |_| Origin::Caller).unwrap();
     properties.set_listener(&Address::parse("127.0.0.1:19092").unwrap());
     let settings = Settings::parse(&properties).unwrap();
-    assert_eq!(settings.listener.address.to_string(), "127.0.0.1:19092");
-    assert_eq!(settings.advertised, None);
+    assert_eq!(settings.listeners[0].address.to_string(), "127.0.0.1:19092");
+    assert_eq!(settings.listeners[0].advertised, None);
 }
 
 #[test]
@@ -164,4 +172,28 @@ fn settings_of_features_to_come_are_named_once_for_each_feature() {
             "no effect until transactions is there: transaction.state.log.min.isr, transaction.state.log.replication.factor"
         ]
     );
+}
+
+#[test]
+fn several_listeners_each_tell_their_own_address() {
+    let settings = parse(
+        "listeners=INSIDE://:29092,CONTROLLER://:29093,OUTSIDE://0.0.0.0:9092
+         advertised.listeners=INSIDE://broker:29092,OUTSIDE://localhost:9092
+         controller.listener.names=CONTROLLER
+         listener.security.protocol.map=INSIDE:PLAINTEXT,OUTSIDE:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    )
+    .unwrap();
+    let told: Vec<_> = settings
+        .listeners
+        .iter()
+        .map(|l| (l.name.as_str(), l.advertised.as_ref().unwrap().to_string()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("INSIDE", "broker:29092".to_owned()),
+            ("OUTSIDE", "localhost:9092".to_owned()),
+        ]
+    );
+    assert!(problem("advertised.listeners=OTHER://a:1").contains("OTHER"));
 }

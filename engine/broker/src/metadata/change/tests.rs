@@ -6,12 +6,7 @@ use crate::metadata::image::Node;
 use crate::metadata::record::Resource;
 
 fn empty() -> Image {
-    let node = Node {
-        id: 1,
-        host: "h".into(),
-        port: 9092,
-        rack: None,
-    };
+    let node = Node::single(1, "h", 9092);
     Image::empty("c", node, Uuid::from_u128(99), Overrides::new())
 }
 
