@@ -1,10 +1,11 @@
 //! What the seam costs, measured on this machine; the figures belong into `docs/decisions/0001-glommio-behind-a-seam.md`.
 //!
 //! ```text
-//! cargo run --release -p highwater-reactor --example measure -- start | round-trip | call | sync DIR | timers
+//! cargo run --release -p highwater-reactor --example measure -- start | round-trip | call | sync DIR | timers | against ADDRESS PID
 //! ```
 //!
-//! `round-trip` starts itself again as the server, so that the CPU time it reads is the server's alone.
+//! `round-trip` starts itself again as the server, so that the CPU time it reads is the server's alone; `against` loads
+//! any other echo server in the same way.
 #![allow(unsafe_code, reason = "one system call that std does not have")]
 #![allow(
     clippy::disallowed_methods,
@@ -33,6 +34,11 @@ fn main() -> io::Result<()> {
             .into_iter()
             .flat_map(|(connections, bytes)| [0, 30].map(|spin_us| (connections, bytes, spin_us)))
             .try_for_each(|(connections, bytes, spin_us)| round_trip(connections, bytes, spin_us)),
+        ["against", address, pid] => {
+            let address = address.parse().map_err(io::Error::other)?;
+            load(64, 100, address, pid.parse().map_err(io::Error::other)?);
+            Ok(())
+        }
         ["serve", spin_us] => serve(spin_us.parse().map_err(io::Error::other)?),
         ["call"] => call(),
         ["sync", directory] => sync(Path::new(directory)),
@@ -173,7 +179,14 @@ fn round_trip(connections: usize, bytes: usize, spin_us: u64) -> io::Result<()> 
         .next()
         .ok_or_else(|| io::Error::other("no line"))??;
     let address: SocketAddr = line.parse().map_err(io::Error::other)?;
-    let pid = server.id();
+    print!("{spin_us} us of spin, ");
+    load(connections, bytes, address, server.id());
+    drop(server.stdin.take());
+    server.wait().map(drop)
+}
+
+/// Drives an echo server for some seconds and says what each round trip cost it.
+fn load(connections: usize, bytes: usize, address: SocketAddr, pid: u32) {
     let (count, cpu, took) = on_a_shard(on_core(1), move |reactor| async move {
         let clock = reactor.clone();
         let message: Rc<[u8]> = vec![7; bytes].into();
@@ -209,15 +222,12 @@ fn round_trip(connections: usize, bytes: usize, spin_us: u64) -> io::Result<()> 
             clock.now() - began,
         )
     });
-    drop(server.stdin.take());
-    server.wait()?;
     let per_trip = cpu.as_secs_f64() * 1e6 / count as f64;
     println!(
-        "{connections} connections, {bytes} B, {spin_us} us of spin: {count} round trips in {took:.1?}, server {per_trip:.2} us of CPU \
+        "{connections} connections, {bytes} B: {count} round trips in {took:.1?}, server {per_trip:.2} us of CPU \
          each ({:.3} CPU-s/GB each way)",
         cpu.as_secs_f64() / (count as f64 * bytes as f64 / 1e9)
     );
-    Ok(())
 }
 
 fn percentile(sorted: &[Duration], of: usize) -> Duration {

@@ -6,8 +6,8 @@
 //!                                                            [--pause-ms-max 300] [--core 0]
 //! ```
 //!
-//! The parent process is the load and the tormentor; the child, the same program again, is the engines. What glommio
-//! does with the default preempt timer can be seen with git and patience: `docs/decisions/0001-glommio-behind-a-seam.md`.
+//! The parent process is the load and the tormentor; the child, the same program again, is the engines. Why this
+//! is asked: `docs/decisions/0001-glommio-behind-a-seam.md`.
 #![allow(
     clippy::disallowed_methods,
     reason = "this is a shell: it measures real time"

@@ -19,7 +19,7 @@ const IO_MEMORY_BYTES: usize = 64 << 10;
 /// Entries per ring. Only syncs, one poll per shard and timers go through them.
 const RING_ENTRIES: usize = 128;
 
-/// With a shorter one glommio 0.9 can lose a wake-up and strand a shard for good (`docs/decisions/0001`).
+/// With a shorter one glommio 0.9 can lose a wake-up and strand a shard for good (`docs/decisions/0001-glommio-behind-a-seam.md`).
 const PREEMPT_TIMER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The cores taken by the shards of one world, until all of them have ended.

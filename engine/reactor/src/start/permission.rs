@@ -56,8 +56,13 @@ fn explain(error: io::Error, setting: &str) -> StartError {
         remedy: remedy.to_owned(),
     };
     match (error.raw_os_error(), setting) {
-        (Some(libc::EPERM), "1" | "2") => forbidden(
-            &format!("kernel.io_uring_disabled is {setting}"),
+        (Some(libc::EPERM), "1") => forbidden(
+            "kernel.io_uring_disabled is 1",
+            "set it to 0 as root with `sysctl kernel.io_uring_disabled=0`, or put this process into the group of \
+             kernel.io_uring_group",
+        ),
+        (Some(libc::EPERM), "2") => forbidden(
+            "kernel.io_uring_disabled is 2",
             "set it to 0 as root with `sysctl kernel.io_uring_disabled=0`",
         ),
         (Some(libc::EPERM | libc::EACCES), _) => forbidden(
