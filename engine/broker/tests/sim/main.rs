@@ -9,3 +9,4 @@ mod fetch;
 mod harness;
 mod lookups;
 mod produce;
+mod settings;
