@@ -170,9 +170,9 @@ impl Active {
             .set_len(bytes)
             .map_err(|error| failed(self.file.path(), error))?;
         let indexes = &mut self.indexing.indexes;
-        let cut = indexes.offsets.truncate(shelf.reactor, end);
+        let cut = indexes.offsets.truncate(end);
         cut.map_err(|error| failed(indexes.offsets.path(), error))?;
-        let cut = indexes.times.truncate(shelf.reactor, end);
+        let cut = indexes.times.truncate(end);
         cut.map_err(|error| failed(indexes.times.path(), error))?;
         self.bytes = bytes;
         self.allocated = bytes;

@@ -25,11 +25,11 @@ pub(crate) trait Entry: Copy + Eq + std::fmt::Debug {
     fn decode(bytes: &[u8]) -> Self;
 }
 
-/// The entries of one index file.
+/// The entries of one index file. No descriptor is kept: a partition that is idle costs none for its indexes.
 #[derive(Debug)]
 pub(crate) struct Entries<E> {
+    reactor: Reactor,
     path: PathBuf,
-    file: Option<File>,
     /// Entries in the file.
     written: u32,
     /// Entries that follow them, in memory.
@@ -46,9 +46,10 @@ impl<E: Entry> Entries<E> {
             Ok(()) | Err(_) => {}
         }
         reactor.open(&path, OpenOptions::CREATE_NEW)?;
+        let reactor = reactor.clone();
         Ok(Entries {
+            reactor,
             path,
-            file: None,
             written: 0,
             pending: Vec::new(),
             last: None,
@@ -57,7 +58,7 @@ impl<E: Entry> Entries<E> {
 
     /// Opens an existing file; `Ok(None)` when its size is not a whole number of entries.
     pub(crate) fn open(reactor: &Reactor, path: PathBuf) -> io::Result<Option<Entries<E>>> {
-        let file = reactor.open(&path, OpenOptions::READ_WRITE)?;
+        let file = reactor.open(&path, OpenOptions::READ)?;
         let bytes = file.len()?;
         let Ok(written) = u32::try_from(bytes / E::BYTES as u64) else {
             return Ok(None);
@@ -65,17 +66,18 @@ impl<E: Entry> Entries<E> {
         if bytes % E::BYTES as u64 != 0 {
             return Ok(None);
         }
-        let mut entries = Entries {
+        let last = match written.checked_sub(1) {
+            Some(at) => block(&file, at, written)?.pop(),
+            None => None,
+        };
+        let reactor = reactor.clone();
+        Ok(Some(Entries {
+            reactor,
             path,
-            file: Some(file),
             written,
             pending: Vec::new(),
-            last: None,
-        };
-        if let Some(at) = written.checked_sub(1) {
-            entries.last = Some(entries.get(at)?);
-        }
-        Ok(Some(entries))
+            last,
+        }))
     }
 
     /// Number of entries, written or not.
@@ -93,29 +95,29 @@ impl<E: Entry> Entries<E> {
         &self.path
     }
 
-    /// The file, if it has been opened: to be synced.
-    pub(crate) fn file(&self) -> Option<&File> {
-        self.file.as_ref()
+    /// The file, to be synced.
+    pub(crate) fn file(&self) -> io::Result<File> {
+        self.reactor.open(&self.path, OpenOptions::READ_WRITE)
     }
 
     /// Adds an entry; writes when enough have come together.
     ///
     /// A device without space costs the index its newest entries, and nothing else: it only gets sparser.
-    pub(crate) fn push(&mut self, reactor: &Reactor, entry: E) -> io::Result<()> {
+    pub(crate) fn push(&mut self, entry: E) -> io::Result<()> {
         if self.pending.len() >= PENDING_BOUND {
-            return self.write(reactor);
+            return self.write();
         }
         self.pending.push(entry);
         self.last = Some(entry);
         if self.pending.len().is_multiple_of(PENDING_MAX) {
-            self.write(reactor)
+            self.write()
         } else {
             Ok(())
         }
     }
 
     /// Writes what is in memory. After an error everything is as before.
-    pub(crate) fn write(&mut self, reactor: &Reactor) -> io::Result<()> {
+    fn write(&mut self) -> io::Result<()> {
         if self.pending.is_empty() {
             return Ok(());
         }
@@ -124,26 +126,25 @@ impl<E: Entry> Entries<E> {
             entry.encode(&mut bytes);
         }
         let position = u64::from(self.written) * E::BYTES as u64;
-        self.opened(reactor)?.append_at(position, &[&bytes])?;
+        self.file()?.append_at(position, &[&bytes])?;
         self.written = self.len();
         self.pending.clear();
         Ok(())
     }
 
     /// Writes what is in memory and cuts the file behind it.
-    pub(crate) fn finish(&mut self, reactor: &Reactor) -> io::Result<()> {
-        self.write(reactor)?;
-        let bytes = u64::from(self.written) * E::BYTES as u64;
-        if let Some(file) = &self.file
-            && file.len()? != bytes
-        {
-            file.set_len(bytes)?;
+    pub(crate) fn finish(&mut self) -> io::Result<()> {
+        self.write()?;
+        let (file, bytes) = (self.file()?, u64::from(self.written) * E::BYTES as u64);
+        if file.len()? == bytes {
+            Ok(())
+        } else {
+            file.set_len(bytes)
         }
-        Ok(())
     }
 
     /// Keeps the first `count` entries.
-    pub(crate) fn truncate(&mut self, reactor: &Reactor, count: u32) -> io::Result<()> {
+    pub(crate) fn truncate(&mut self, count: u32) -> io::Result<()> {
         if count >= self.len() {
             return Ok(());
         }
@@ -151,12 +152,12 @@ impl<E: Entry> Entries<E> {
             self.pending.truncate((count - self.written) as usize);
         } else {
             self.pending.clear();
-            self.opened(reactor)?
-                .set_len(u64::from(count) * E::BYTES as u64)?;
+            self.file()?.set_len(u64::from(count) * E::BYTES as u64)?;
             self.written = count;
         }
+        self.last = None;
         self.last = match count.checked_sub(1) {
-            Some(at) => Some(self.get(at)?),
+            Some(at) => self.get(at)?,
             None => None,
         };
         Ok(())
@@ -164,56 +165,50 @@ impl<E: Entry> Entries<E> {
 
     /// The last entry for which `below` holds. `below` must hold for a first part of the entries and for none after it.
     pub(crate) fn last_where(&self, below: impl Fn(&E) -> bool) -> io::Result<Option<E>> {
-        let count = self.count_where(below)?;
-        count.checked_sub(1).map(|at| self.get(at)).transpose()
+        match self.count_where(below)?.checked_sub(1) {
+            Some(at) => self.get(at),
+            None => Ok(None),
+        }
     }
 
     /// How many entries at the beginning `below` holds for.
     pub(crate) fn count_where(&self, below: impl Fn(&E) -> bool) -> io::Result<u32> {
-        if self.pending.first().is_some_and(&below) {
+        if self.pending.first().is_some_and(&below) || self.written == 0 {
             let count = self.pending.partition_point(&below);
             return Ok(self.written + u32::try_from(count).expect("at most PENDING_BOUND"));
         }
+        let file = self.reactor.open(&self.path, OpenOptions::READ)?;
         let (mut low, mut high) = (0, self.written);
         while high - low > BLOCK_ENTRIES {
             let middle = low + (high - low) / 2;
-            if below(&self.get(middle)?) {
-                low = middle + 1
+            if block::<E>(&file, middle, middle + 1)?.iter().all(&below) {
+                low = middle + 1;
             } else {
-                high = middle
+                high = middle;
             }
         }
-        let block = self.block(low, high)?;
-        Ok(low + u32::try_from(block.partition_point(below)).expect("at most BLOCK_ENTRIES"))
+        let count = block(&file, low, high)?.partition_point(below);
+        Ok(low + u32::try_from(count).expect("at most BLOCK_ENTRIES"))
     }
 
-    /// The entry at `at`, which must exist.
-    fn get(&self, at: u32) -> io::Result<E> {
-        if let Some(at) = at.checked_sub(self.written) {
-            return Ok(self.pending[at as usize]);
+    /// The entry at `at`, which is below [`Entries::len`].
+    fn get(&self, at: u32) -> io::Result<Option<E>> {
+        match at.checked_sub(self.written) {
+            Some(at) => Ok(self.pending.get(at as usize).copied()),
+            None if at + 1 == self.written && self.pending.is_empty() && self.last.is_some() => {
+                Ok(self.last)
+            }
+            None => {
+                let file = self.reactor.open(&self.path, OpenOptions::READ)?;
+                Ok(block(&file, at, at + 1)?.pop())
+            }
         }
-        let block = self.block(at, at + 1)?;
-        block
-            .first()
-            .copied()
-            .ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
+}
 
-    /// Written entries `from..to`.
-    fn block(&self, from: u32, to: u32) -> io::Result<Vec<E>> {
-        if from == to {
-            return Ok(Vec::new());
-        }
-        let file = self.file.as_ref().ok_or(io::ErrorKind::NotFound)?;
-        let mut bytes = vec![0; (to - from) as usize * E::BYTES];
-        file.read_exact_at(u64::from(from) * E::BYTES as u64, &mut bytes)?;
-        Ok(bytes.chunks_exact(E::BYTES).map(E::decode).collect())
-    }
-
-    fn opened(&mut self, reactor: &Reactor) -> io::Result<&File> {
-        if self.file.is_none() {
-            self.file = Some(reactor.open(&self.path, OpenOptions::READ_WRITE)?);
-        }
-        Ok(self.file.as_ref().expect("opened above"))
-    }
+/// Entries `from..to` of a file.
+fn block<E: Entry>(file: &File, from: u32, to: u32) -> io::Result<Vec<E>> {
+    let mut bytes = vec![0; (to - from) as usize * E::BYTES];
+    file.read_exact_at(u64::from(from) * E::BYTES as u64, &mut bytes)?;
+    Ok(bytes.chunks_exact(E::BYTES).map(E::decode).collect())
 }

@@ -112,17 +112,12 @@ impl Index {
     }
 
     /// Adds the batch that ends with `last` and begins at `position`, unless an entry cannot say so or it does not rise.
-    pub(crate) fn push(
-        &mut self,
-        reactor: &Reactor,
-        last: Offset,
-        position: u64,
-    ) -> io::Result<()> {
+    pub(crate) fn push(&mut self, last: Offset, position: u64) -> io::Result<()> {
         let rises = self.entries.last().is_none_or(|before| {
             before.last_offset(self.base) < last && before.position() < position
         });
         match OffsetEntry::new(self.base, last, position) {
-            Some(entry) if rises => self.entries.push(reactor, entry),
+            Some(entry) if rises => self.entries.push(entry),
             _ => Ok(()),
         }
     }
@@ -144,11 +139,11 @@ impl Index {
     }
 
     /// Drops the entries of batches that end at `end` or later.
-    pub(crate) fn truncate(&mut self, reactor: &Reactor, end: Offset) -> io::Result<()> {
+    pub(crate) fn truncate(&mut self, end: Offset) -> io::Result<()> {
         let count = self
             .entries
             .count_where(|entry| entry.last_offset(self.base) < end)?;
-        self.entries.truncate(reactor, count)
+        self.entries.truncate(count)
     }
 
     /// Position of the newest entry's batch.
@@ -169,8 +164,8 @@ impl Index {
     }
 
     /// Writes everything and cuts the file behind it.
-    pub(crate) fn finish(&mut self, reactor: &Reactor) -> io::Result<()> {
-        self.entries.finish(reactor)
+    pub(crate) fn finish(&mut self) -> io::Result<()> {
+        self.entries.finish()
     }
 
     /// Where it is.
@@ -178,8 +173,8 @@ impl Index {
         self.entries.path()
     }
 
-    /// The file, if anything was read or written.
-    pub(crate) fn file(&self) -> Option<&File> {
+    /// The file, to be synced.
+    pub(crate) fn file(&self) -> io::Result<File> {
         self.entries.file()
     }
 }

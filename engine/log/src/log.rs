@@ -215,11 +215,7 @@ impl Log {
         let next = Active::create(&shelf, base, now_ms)?;
         let finished = std::mem::replace(&mut self.active, next);
         let indexes = &finished.indexing.indexes;
-        let files = [
-            Some(&finished.file),
-            indexes.offsets.file(),
-            indexes.times.file(),
-        ];
+        let paths = [indexes.offsets.path(), indexes.times.path()];
         self.unsynced.finished(Finished {
             end: Place {
                 offset: base,
@@ -227,8 +223,8 @@ impl Log {
                 position: 0,
             },
             bytes: self.appended_bytes,
-            files: files.into_iter().flatten().cloned().collect(),
-            paths: Vec::new(),
+            files: vec![finished.file.clone()],
+            paths: paths.map(Path::to_owned).into(),
         });
         self.unsynced.directory(&self.dir);
         let largest = finished.indexing.largest;
@@ -372,14 +368,15 @@ impl Log {
             rebuilt: &self.rebuilt,
         };
         self.active.seal(&shelf)?;
-        self.is_closed = true;
         let indexes = &self.active.indexing.indexes;
-        let files = [
-            Some(&self.active.file),
-            indexes.offsets.file(),
-            indexes.times.file(),
+        let opened =
+            |file: std::io::Result<File>| file.map_err(|error| Error::read(&self.dir, error));
+        let active = smallvec![
+            self.active.file.clone(),
+            opened(indexes.offsets.file())?,
+            opened(indexes.times.file())?,
         ];
-        let active = files.into_iter().flatten().cloned().collect();
+        self.is_closed = true;
         self.unsynced.directory(&self.dir);
         self.note_rebuilt();
         let now = self.reactor.now();

@@ -13,7 +13,7 @@ use crate::error::{Error, ReadError};
 use crate::log::{Extent, Log};
 use crate::segment::Indexes;
 use crate::sync::Place;
-use crate::walk::{Stop, Walk};
+use crate::walk::{Walk, header_at};
 
 /// Bytes of one segment's file that hold whole batches.
 #[derive(Debug, Clone)]
@@ -331,11 +331,10 @@ fn followed(
     let Some((last, position)) = look(indexes).map_err(failed)? else {
         return Ok(Some(0));
     };
-    match Walk::new(file, position, segment.bytes, segment.base).next() {
-        Ok(Some(placed)) if placed.header.last_offset() == last => Ok(Some(position)),
-        Ok(_) | Err(Stop::Broken(_)) => Ok(None),
-        Err(stop @ Stop::Unreadable(_)) => Err(stop.into_error(file)),
-    }
+    let header = header_at(file, position)?.filter(|_| position < segment.bytes);
+    Ok(header
+        .filter(|header| header.last_offset() == last)
+        .map(|_| position))
 }
 
 /// Batches of one segment; `next` when there are more in it.

@@ -284,8 +284,8 @@ impl<'a> Recovery<'a> {
         } = scanned;
         // The last entry of the time index comes with the next roll or close: until then it is in memory.
         for finished in [
-            indexing.indexes.offsets.finish(self.shelf.reactor),
-            indexing.indexes.times.finish(self.shelf.reactor),
+            indexing.indexes.offsets.finish(),
+            indexing.indexes.times.finish(),
         ] {
             match finished
                 .map_err(|error| Error::write(self.shelf.fence, "write", self.shelf.dir, error))

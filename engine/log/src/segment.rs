@@ -128,10 +128,11 @@ impl Shelf<'_> {
         }
         let (indexes, largest) = indexing.finish(self)?;
         segment.largest.set(Some(largest));
+        // One that cannot be opened cannot be synced either: after a power cut it is found out again.
         let files = [indexes.offsets.file(), indexes.times.file()];
         self.rebuilt
             .borrow_mut()
-            .extend(files.into_iter().flatten().cloned());
+            .extend(files.into_iter().flatten());
         tracing::warn!(
             segment = %file.path().display(),
             entries = indexes.offsets.len(),
@@ -211,10 +212,10 @@ impl Indexing {
         }
         if self.bytes_since_entry > u64::from(shelf.config.index_interval_bytes) {
             let offsets = &mut self.indexes.offsets;
-            let pushed = offsets.push(shelf.reactor, last, position);
+            let pushed = offsets.push(last, position);
             sparser(pushed, shelf, offsets.path())?;
             let times = &mut self.indexes.times;
-            let pushed = times.push(shelf.reactor, self.largest);
+            let pushed = times.push(self.largest);
             sparser(pushed, shelf, times.path())?;
             self.bytes_since_entry = 0;
         }
@@ -227,13 +228,13 @@ impl Indexing {
         let Indexes { offsets, times } = &mut self.indexes;
         let failed = |path: &Path, error| Error::write(shelf.fence, "write", path, error);
         times
-            .push(shelf.reactor, self.largest)
+            .push(self.largest)
             .map_err(|error| failed(times.path(), error))?;
         times
-            .finish(shelf.reactor)
+            .finish()
             .map_err(|error| failed(times.path(), error))?;
         offsets
-            .finish(shelf.reactor)
+            .finish()
             .map_err(|error| failed(offsets.path(), error))
     }
 

@@ -126,12 +126,12 @@ impl TimeIndex {
     }
 
     /// Adds the largest timestamp so far, if it is larger than the last one here.
-    pub(crate) fn push(&mut self, reactor: &Reactor, largest: TimestampOffset) -> io::Result<()> {
+    pub(crate) fn push(&mut self, largest: TimestampOffset) -> io::Result<()> {
         if largest.timestamp_ms <= self.last().timestamp_ms {
             return Ok(());
         }
         match TimeEntry::new(self.base, largest) {
-            Some(entry) => self.entries.push(reactor, entry),
+            Some(entry) => self.entries.push(entry),
             None => Ok(()),
         }
     }
@@ -153,11 +153,11 @@ impl TimeIndex {
     }
 
     /// Drops the entries of batches that end at `end` or later.
-    pub(crate) fn truncate(&mut self, reactor: &Reactor, end: Offset) -> io::Result<()> {
+    pub(crate) fn truncate(&mut self, end: Offset) -> io::Result<()> {
         let count = self
             .entries
             .count_where(|entry| entry.value(self.base).offset < end)?;
-        self.entries.truncate(reactor, count)
+        self.entries.truncate(count)
     }
 
     /// Number of entries.
@@ -166,8 +166,8 @@ impl TimeIndex {
     }
 
     /// Writes everything and cuts the file behind it.
-    pub(crate) fn finish(&mut self, reactor: &Reactor) -> io::Result<()> {
-        self.entries.finish(reactor)
+    pub(crate) fn finish(&mut self) -> io::Result<()> {
+        self.entries.finish()
     }
 
     /// Where it is.
@@ -175,8 +175,8 @@ impl TimeIndex {
         self.entries.path()
     }
 
-    /// The file, if anything was read or written.
-    pub(crate) fn file(&self) -> Option<&File> {
+    /// The file, to be synced.
+    pub(crate) fn file(&self) -> io::Result<File> {
         self.entries.file()
     }
 }

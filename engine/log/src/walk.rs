@@ -78,6 +78,19 @@ impl Stop {
     }
 }
 
+/// The header at a position, if it is one.
+pub(crate) fn header_at(file: &File, position: u64) -> Result<Option<Header>, Error> {
+    let mut bytes = [0; HEADER_BYTES];
+    match file.read_exact_at(position, &mut bytes) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        Err(error) => return Err(Error::read(file.path(), error)),
+    }
+    Ok(Header::peek(&bytes)
+        .copied()
+        .filter(|header| header.check().is_ok()))
+}
+
 /// A walk over the batches of a file.
 #[derive(Debug)]
 pub(crate) struct Walk<'a> {

@@ -93,3 +93,63 @@ fn what_is_appended_is_read_back_over_segments_and_stops() {
         assert_eq!(log.durable_offset(), end);
     });
 }
+
+#[test]
+fn a_place_is_found_among_thousands_of_index_entries() {
+    let world = highwater_reactor::sim::World::new(1);
+    let reactor = world.shard(0);
+    let dir = std::path::PathBuf::from("/orders-0");
+    let config = Config {
+        index_interval_bytes: 100,
+        ..Config::default()
+    };
+    let fence = Fence::new();
+    let mut log =
+        Log::create(&reactor, &fence, dir.clone(), TOPIC_ID, config.clone()).expect("made");
+    let batches = 5_000i64;
+    let bytes = batch(0, 1_000, 8).len() as u64;
+    for mark in 0..batches {
+        append(&mut log, &batch(mark as u64, 1_000 + mark * 3, 8)).expect("appended");
+    }
+    let check = |log: &Log| {
+        for at in (0..batches).step_by(7).chain(batches - 300..batches) {
+            let from = Offset::new(at);
+            let header = log.header_at(from).expect("read").expect("there is one");
+            assert_eq!(header.base_offset(), from);
+            let upto = Offset::new((at + 90).min(batches));
+            let found = log.read(from, upto, 1 << 20, false).expect("read");
+            assert_eq!(
+                (found.bytes, found.next),
+                ((upto.get() - at) as u64 * bytes, upto)
+            );
+            let found = log
+                .offset_for_timestamp(1_000 + at * 3 - 1, log.end_offset())
+                .expect("read");
+            assert_eq!(found.map(|found| found.offset), Some(from));
+        }
+        assert!(log.header_at(log.end_offset()).expect("read").is_none());
+        let mut seen = 0;
+        log.scan(Offset::new(4_000), |header| {
+            assert_eq!(header.base_offset().get(), 4_000 + seen);
+            seen += 1;
+        })
+        .expect("read");
+        assert_eq!(seen, batches - 4_000);
+    };
+    check(&log);
+    let end = world.run(close(&reactor, log));
+    let (mut log, report) =
+        Log::open(&reactor, &fence, dir.clone(), config.clone(), clean(end)).expect("opened");
+    assert_eq!((report.segments_scanned, report.indexes_rebuilt), (0, 0));
+    check(&log);
+    assert_eq!(log.roll_if_old(2_000).expect("too young"), None);
+    assert_eq!(log.roll_if_old(i64::MAX).expect("rolled"), Some(end));
+    check(&log);
+    log.truncate_to(Offset::new(batches - 1)).expect("cut");
+    append(
+        &mut log,
+        &batch(batches as u64 - 1, 1_000 + (batches - 1) * 3, 8),
+    )
+    .expect("appended");
+    check(&log);
+}
