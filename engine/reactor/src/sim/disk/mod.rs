@@ -12,12 +12,13 @@
 mod content;
 mod directory;
 mod faults;
+mod handle;
+mod state;
 
 use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io;
-use std::mem::MaybeUninit;
-use std::path::{Component, Path};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -25,7 +26,9 @@ use super::chance::Chance;
 use crate::file::{Entry, OpenOptions, Space};
 use content::Content;
 use directory::Directory;
-use faults::{Faults, Verdict};
+use faults::Faults;
+pub(crate) use handle::Handle;
+use state::{Node, ROOT, State};
 
 /// How the world ends for the disk.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -80,28 +83,6 @@ pub enum Operation {
 pub struct Disk {
     state: Arc<Mutex<State>>,
 }
-
-#[derive(Debug)]
-struct State {
-    chance: Chance,
-    nodes: BTreeMap<u64, Node>,
-    next_node: u64,
-    /// Counts changes of all files, so that the last one can be found.
-    clock: u64,
-    /// Files opened before a crash are of an earlier life and can no longer be used.
-    life: u64,
-    capacity: Option<u64>,
-    faults: Faults,
-    sync_time: (Duration, Duration),
-}
-
-#[derive(Debug)]
-enum Node {
-    File(Content),
-    Directory(Directory),
-}
-
-const ROOT: u64 = 0;
 
 fn errno(number: i32) -> io::Error {
     io::Error::from_raw_os_error(number)
@@ -394,277 +375,4 @@ pub(crate) struct Begun {
     node: u64,
     upto: u64,
     life: u64,
-}
-
-impl State {
-    fn add(&mut self, node: Node) -> u64 {
-        let number = self.next_node;
-        self.next_node += 1;
-        self.nodes.insert(number, node);
-        number
-    }
-
-    fn change_time(&mut self) {
-        self.clock += 1;
-    }
-
-    fn check_life(&self, life: u64) -> io::Result<()> {
-        if life == self.life {
-            Ok(())
-        } else {
-            Err(errno(libc::EBADF))
-        }
-    }
-
-    fn walk(
-        &self,
-        path: &Path,
-        entries: fn(&Directory) -> &BTreeMap<OsString, u64>,
-    ) -> io::Result<u64> {
-        let mut node = ROOT;
-        for component in path.components() {
-            match component {
-                Component::RootDir | Component::CurDir => {}
-                Component::Normal(name) => match self.nodes.get(&node) {
-                    Some(Node::Directory(directory)) => {
-                        node = *entries(directory)
-                            .get(name)
-                            .ok_or_else(|| errno(libc::ENOENT))?;
-                    }
-                    Some(Node::File(_)) | None => return Err(errno(libc::ENOTDIR)),
-                },
-                Component::ParentDir | Component::Prefix(_) => return Err(errno(libc::EINVAL)),
-            }
-        }
-        Ok(node)
-    }
-
-    fn find(&self, path: &Path) -> io::Result<u64> {
-        self.walk(path, Directory::entries)
-    }
-
-    /// The directory that holds `path`'s last name, and that name.
-    fn parent_of<'a>(&self, path: &'a Path) -> io::Result<(u64, &'a OsStr)> {
-        let name = path.file_name().ok_or_else(|| errno(libc::EINVAL))?;
-        let parent = self.find(path.parent().unwrap_or(Path::new("")))?;
-        match self.nodes.get(&parent) {
-            Some(Node::Directory(_)) => Ok((parent, name)),
-            Some(Node::File(_)) | None => Err(errno(libc::ENOTDIR)),
-        }
-    }
-
-    /// Removes what a directory holds, name by name: a crash may come in between.
-    fn empty(&mut self, node: u64) {
-        let Ok(directory) = self.directory_mut(node) else {
-            return;
-        };
-        for (name, child) in directory.entries().clone() {
-            self.empty(child);
-            if let Ok(directory) = self.directory_mut(node) {
-                directory.unset(&name);
-            }
-        }
-    }
-
-    fn content_mut(&mut self, node: u64) -> io::Result<&mut Content> {
-        match self.nodes.get_mut(&node) {
-            Some(Node::File(content)) => Ok(content),
-            Some(Node::Directory(_)) => Err(errno(libc::EISDIR)),
-            None => Err(errno(libc::ENOENT)),
-        }
-    }
-
-    fn directory_mut(&mut self, node: u64) -> io::Result<&mut Directory> {
-        match self.nodes.get_mut(&node) {
-            Some(Node::Directory(directory)) => Ok(directory),
-            Some(Node::File(_)) => Err(errno(libc::ENOTDIR)),
-            None => Err(errno(libc::ENOENT)),
-        }
-    }
-
-    /// The nodes that can be reached by `entries` from the root, the root included.
-    fn reachable(&self, entries: fn(&Directory) -> &BTreeMap<OsString, u64>) -> Vec<u64> {
-        let mut found = vec![ROOT];
-        let mut looked = 0;
-        while let Some(node) = found.get(looked) {
-            if let Some(Node::Directory(directory)) = self.nodes.get(node) {
-                found.extend(entries(directory).values());
-            }
-            looked += 1;
-        }
-        found
-    }
-
-    fn used(&self) -> u64 {
-        let mut counted = self.reachable(Directory::entries);
-        counted.extend(self.nodes.iter().filter_map(|(number, node)| match node {
-            Node::File(content) if content.handles > 0 => Some(*number),
-            Node::File(_) | Node::Directory(_) => None,
-        }));
-        counted.sort_unstable();
-        counted.dedup();
-        let bytes = counted.iter().map(|node| match self.nodes.get(node) {
-            Some(Node::File(content)) => content.bytes_taken(),
-            Some(Node::Directory(_)) | None => 0,
-        });
-        bytes.sum()
-    }
-
-    /// How many bytes more may be taken.
-    fn room(&self) -> u64 {
-        self.capacity
-            .map_or(u64::MAX, |capacity| capacity.saturating_sub(self.used()))
-    }
-
-    fn crash(&mut self, crash: Crash) {
-        self.life += 1;
-        self.faults.heal();
-        let last = self.nodes.values().filter_map(|node| match node {
-            Node::File(content) => content.last_write(),
-            Node::Directory(_) => None,
-        });
-        let last = last.max();
-        for node in self.nodes.values_mut() {
-            match node {
-                Node::File(content) => {
-                    content.handles = 0;
-                    content.crash(crash, last, &mut self.chance);
-                }
-                Node::Directory(directory) => directory.crash(crash, &mut self.chance),
-            }
-        }
-    }
-}
-
-/// An open file.
-#[derive(Debug)]
-pub(crate) struct Handle {
-    disk: Disk,
-    node: u64,
-    life: u64,
-    read: bool,
-    write: bool,
-}
-
-impl Handle {
-    fn state(&self) -> io::Result<MutexGuard<'_, State>> {
-        let state = self.disk.state();
-        state.check_life(self.life)?;
-        Ok(state)
-    }
-
-    fn writable(&self) -> io::Result<MutexGuard<'_, State>> {
-        if self.write {
-            self.state()
-        } else {
-            Err(errno(libc::EBADF))
-        }
-    }
-
-    /// One `pwritev` of `parts` without their first `skip` bytes.
-    pub(crate) fn write(&self, parts: &[&[u8]], skip: usize, position: u64) -> io::Result<usize> {
-        let mut bytes = parts.concat();
-        bytes.drain(..skip);
-        let mut state = self.writable()?;
-        match state.faults.judge(Operation::Write) {
-            Verdict::Pass => {}
-            Verdict::FailAfter {
-                bytes: 0,
-                errno: number,
-            } => return Err(errno(number)),
-            Verdict::FailAfter {
-                bytes: some,
-                errno: number,
-            } => {
-                // Cut short now; what asks for the rest meets the error.
-                bytes.truncate(usize::try_from(some).unwrap_or(usize::MAX).max(1));
-                state.faults.fail_at(Operation::Write, 1, 0, number);
-            }
-        }
-        let room = state.room();
-        let content = state.content_mut(self.node)?;
-        let fits = content.fitting(position, bytes.len() as u64, room);
-        if fits == 0 && !bytes.is_empty() {
-            return Err(errno(libc::ENOSPC));
-        }
-        bytes.truncate(usize::try_from(fits).unwrap_or(usize::MAX));
-        let written = bytes.len();
-        state.change_time();
-        let clock = state.clock;
-        state.content_mut(self.node)?.write(position, bytes, clock);
-        Ok(written)
-    }
-
-    pub(crate) fn drop_cached(&self) -> io::Result<()> {
-        let mut state = self.state()?;
-        state.content_mut(self.node)?.drop_cached();
-        Ok(())
-    }
-
-    pub(crate) fn read(&self, into: &mut [MaybeUninit<u8>], position: u64) -> io::Result<usize> {
-        if !self.read {
-            return Err(errno(libc::EBADF));
-        }
-        let mut state = self.state()?;
-        state.faults.check(Operation::Read)?;
-        let bytes = state.content_mut(self.node)?.from(position);
-        let some = bytes.len().min(into.len());
-        into[..some].write_copy_of_slice(&bytes[..some]);
-        Ok(some)
-    }
-
-    pub(crate) fn len(&self) -> io::Result<u64> {
-        Ok(self.state()?.content_mut(self.node)?.len())
-    }
-
-    pub(crate) fn set_len(&self, len: u64) -> io::Result<()> {
-        let mut state = self.writable()?;
-        state.faults.check(Operation::SetLen)?;
-        state.change_time();
-        let clock = state.clock;
-        state.content_mut(self.node)?.set_len(len, clock);
-        Ok(())
-    }
-
-    pub(crate) fn allocate(&self, len: u64) -> io::Result<()> {
-        let mut state = self.writable()?;
-        state.faults.check(Operation::Allocate)?;
-        let room = state.room();
-        let content = state.content_mut(self.node)?;
-        if content.fitting(0, len, room) < len {
-            return Err(errno(libc::ENOSPC));
-        }
-        content.allocate(len);
-        Ok(())
-    }
-
-    pub(crate) fn begin_sync(&self) -> io::Result<Begun> {
-        let state = self.state()?;
-        Ok(Begun {
-            node: self.node,
-            upto: state.clock,
-            life: self.life,
-        })
-    }
-
-    pub(crate) fn finish_sync(&self, begun: Begun) -> io::Result<()> {
-        let mut state = self.state()?;
-        let verdict = state.faults.check(Operation::Sync);
-        let content = state.content_mut(self.node)?;
-        match verdict {
-            Ok(()) => content.sync(begun.upto),
-            Err(_) => content.forget(begun.upto),
-        }
-        verdict
-    }
-}
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        if let Ok(mut state) = self.state()
-            && let Ok(content) = state.content_mut(self.node)
-        {
-            content.handles -= 1;
-        }
-    }
 }
