@@ -140,14 +140,18 @@ impl Controller {
         if validate_only || decision.records.is_empty() {
             return decision.outcome;
         }
-        for record in &decision.records {
-            announce(record);
-        }
         match self.write(&decision.records).await {
             Ok(image) => {
+                for record in &decision.records {
+                    announce(record);
+                }
                 shard.broadcast(&image).await;
                 decision.outcome
             }
+            Err(error @ Error::TooLarge { .. }) => change.refuse_all(&Refused::new(
+                ErrorCode::PolicyViolation,
+                format!("Unable to perform excessively large batch operation: {error}"),
+            )),
             Err(error) => {
                 tracing::error!(%error, "a change of the metadata was not made");
                 change.refuse_all(&Refused::new(

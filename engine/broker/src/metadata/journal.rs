@@ -25,7 +25,10 @@ use crate::metadata::record::Record;
 /// The id of the metadata topic (`Uuid.METADATA_TOPIC_ID`).
 pub(crate) const METADATA_TOPIC_ID: Uuid = Uuid::from_u128(1);
 
-/// No change is larger: ten thousand records of the longest names and values.
+/// The most bytes of a change, as it lies in the log: half of the smallest segment there can be.
+const CHANGE_BYTES_MAX: usize = 4 << 20;
+
+/// What is read as one batch at most: Kafka's own controllers write up to 8 MiB.
 const BATCH_BYTES_MAX: usize = 64 << 20;
 
 /// Why the metadata log cannot be read or written.
@@ -57,6 +60,12 @@ pub enum Error {
         /// What is wrong.
         fact: String,
     },
+    /// A change that is too large to be one batch. Nothing was written.
+    #[error("a change of {bytes} bytes exceeds limit {CHANGE_BYTES_MAX}")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+    },
     /// A record that this version cannot obey.
     #[error("the metadata log cannot be obeyed: {} at offset {offset}: {source}", path.display())]
     Record {
@@ -73,6 +82,7 @@ pub enum Error {
 #[derive(Debug)]
 pub(crate) struct Journal {
     reactor: Reactor,
+    fence: Fence,
     log: RefCell<Log>,
     /// Of this run: one above that of the last.
     epoch: LeaderEpoch,
@@ -116,6 +126,7 @@ impl Journal {
         }
         Ok(Journal {
             reactor: reactor.clone(),
+            fence: data_dir.fence(),
             log: RefCell::new(log),
             epoch: found.epoch.map_or(LeaderEpoch::ZERO, |epoch| {
                 LeaderEpoch::new(epoch.get().saturating_add(1))
@@ -152,8 +163,12 @@ impl Journal {
                 .expect("records hold names and values that came in requests of the same limits");
             push(&mut builder, now_ms, None, &value);
         }
+        let before = self.end();
         self.write(now_ms, builder)?;
-        self.sync().await?;
+        if let Err(error) = self.sync().await {
+            self.take_back(before);
+            return Err(error);
+        }
         Ok(self.end())
     }
 
@@ -173,12 +188,28 @@ impl Journal {
                 &mut bytes,
             )
             .expect("nothing can fail where nothing is compressed");
+        if bytes.len() > CHANGE_BYTES_MAX {
+            return Err(Error::TooLarge { bytes: bytes.len() });
+        }
         let batch = Batch::check(&bytes).expect("the builder makes whole batches");
         let mut log = self.log.borrow_mut();
         log.assign_epoch(self.epoch)?;
         let stamped = batch.stamp(log.end_offset(), self.epoch);
         log.append(now_ms, &stamped)?;
         Ok(())
+    }
+
+    /// Cuts off a change that was written and could not be synced: it is refused, and must not come back at the next
+    /// start in front of changes that were decided without it.
+    fn take_back(&self, before: Offset) {
+        if self.fence.is_raised() {
+            return;
+        }
+        if let Err(error) = self.log.borrow_mut().truncate_to(before) {
+            self.fence.raise(&format!(
+                "a refused change cannot be cut off the metadata log: {error}"
+            ));
+        }
     }
 
     async fn sync(&self) -> Result<(), Error> {

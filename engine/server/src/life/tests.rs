@@ -9,7 +9,7 @@ use bytes::BytesMut;
 use highwater_reactor::sim::{Crash, Operation, World};
 use highwater_reactor::{Outside, Socket};
 use highwater_wire::message::create_topics::{
-    CreatableTopic, CreateTopicsRequest, CreateTopicsResponse,
+    CreatableTopic, CreatableTopicConfig, CreateTopicsRequest, CreateTopicsResponse,
 };
 use highwater_wire::message::delete_topics::{DeleteTopicsRequest, DeleteTopicsResponse};
 use highwater_wire::message::fetch::{
@@ -326,6 +326,40 @@ fn a_full_disk_refuses_changes_until_there_is_room() {
     assert_eq!(create(&world, &booted, "t", 1), Some(0));
     assert_eq!(partition_codes(&world, &booted, "t", 1), [0]);
     shutdown(&world, &booted).unwrap();
+}
+
+#[test]
+fn a_change_that_no_batch_can_hold_is_refused_and_nothing_of_it_is_written() {
+    let world = World::with_shards(2, SHARDS);
+    let booted = boot(&world).unwrap();
+    let value = "x".repeat(32_000);
+    let names: Vec<String> = (0..150).map(|n| format!("t{n}")).collect();
+    let request = CreateTopicsRequest {
+        topics: names
+            .iter()
+            .map(|name| CreatableTopic {
+                name,
+                num_partitions: 1,
+                replication_factor: 1,
+                assignments: Array::empty(),
+                configs: Array::from([CreatableTopicConfig {
+                    name: "leader.replication.throttled.replicas",
+                    value: Some(&value),
+                }]),
+            })
+            .collect(),
+        timeout_ms: 1_000,
+        validate_only: false,
+    };
+    let frame = call(&world, &booted, 7, &request).unwrap();
+    let (_, response) = decode_response::<CreateTopicsResponse<'_>>(7, &frame).unwrap();
+    for topic in &response.topics {
+        assert_eq!(topic.error_code, ErrorCode::PolicyViolation.id());
+    }
+    assert_eq!(create(&world, &booted, "small", 1), Some(0));
+    world.restart();
+    let booted = boot(&world).unwrap();
+    assert_eq!(topics(&world, &booted), [("small".to_owned(), 1)]);
 }
 
 #[test]
