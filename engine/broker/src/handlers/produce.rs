@@ -8,61 +8,40 @@
 //!   rest      ...................................................... wait for durability ─ answer
 //! ```
 
+mod append;
+
 use std::borrow::Cow;
-use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use highwater_partition::{Origin, Partition, Refusal};
-use highwater_reactor::{Instant, ShardId};
-use highwater_record::{Codec, Offset, OwnedBatch};
+use highwater_reactor::ShardId;
+use highwater_record::{Codec, OwnedBatch};
 use highwater_wire::message::produce::{
-    BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceRequest, ProduceResponse,
-    TopicProduceResponse,
+    BatchIndexAndErrorMessage, PartitionProduceData, PartitionProduceResponse, ProduceRequest,
+    ProduceResponse, TopicProduceResponse,
 };
 use highwater_wire::{Array, Cursor, Decode, ErrorCode};
 use smallvec::SmallVec;
 use uuid::Uuid;
 
+use self::append::{Entry, Outcome, Outcomes};
 use crate::answer::{self, Answer, Cause};
 use crate::connection::Place;
 use crate::dispatch::{Context, Waiting};
-use crate::errand::{self, Errand};
+use crate::errand;
+use crate::metadata::image::Topic;
 use crate::route;
 use crate::shard::Shard;
+
+pub(crate) use self::append::Append;
 
 /// The first version whose clients know zstd (KIP-110).
 const ZSTD_SINCE: i16 = 7;
 
 /// The first version that names topics by id (KIP-516).
 const IDS_SINCE: i16 = 13;
-
-/// What became of one partition of the request.
-#[derive(Clone, Debug)]
-pub(crate) struct Outcome {
-    error: ErrorCode,
-    message: Option<Cow<'static, str>>,
-    base_offset: i64,
-    log_append_time_ms: i64,
-    log_start_offset: i64,
-    /// The record the error is about, where one record is to blame.
-    record: Option<i32>,
-}
-
-impl Outcome {
-    fn failed(error: ErrorCode, message: impl Into<Option<Cow<'static, str>>>) -> Outcome {
-        Outcome {
-            error,
-            message: message.into(),
-            base_offset: -1,
-            log_append_time_ms: -1,
-            log_start_offset: -1,
-            record: None,
-        }
-    }
-}
 
 /// One partition's row of the answer, in the order of the request.
 struct Row {
@@ -77,81 +56,6 @@ struct TopicRows {
     rows: SmallVec<[Row; 1]>,
 }
 
-/// A batch on its way to its partition.
-pub(crate) struct Entry {
-    topic_id: Uuid,
-    partition: i32,
-    batch: OwnedBatch,
-    /// Topic and partition rows of the answer.
-    row: (usize, usize),
-}
-
-/// Batches for partitions of one shard.
-pub(crate) struct Append {
-    entries: SmallVec<[Entry; 1]>,
-    /// Until when to wait for the promise; `None` where placing is enough.
-    promise_until: Option<Instant>,
-}
-
-impl Errand for Append {
-    type Answer = SmallVec<[((usize, usize), Outcome); 1]>;
-
-    fn start(self, shard: &Rc<Shard>) -> impl Future<Output = Self::Answer> + use<> {
-        let mut outcomes = SmallVec::with_capacity(self.entries.len());
-        let mut promised: SmallVec<[(usize, Partition, Offset); 1]> = SmallVec::new();
-        for entry in self.entries {
-            let outcome = match shard.partition_or_error(&entry.topic_id, entry.partition) {
-                Ok(partition) => match partition.produce(entry.batch.as_batch(), Origin::Client) {
-                    Ok(admission) => {
-                        if self.promise_until.is_some() && !partition.is_committed(admission.end())
-                        {
-                            promised.push((outcomes.len(), partition, admission.end()));
-                        }
-                        Outcome {
-                            error: ErrorCode::None,
-                            message: None,
-                            base_offset: admission.base().get(),
-                            log_append_time_ms: admission.log_append_time_ms().unwrap_or(-1),
-                            log_start_offset: admission.log_start().get(),
-                            record: None,
-                        }
-                    }
-                    Err(refusal) => refused(&refusal),
-                },
-                Err(error) => Outcome::failed(error, None),
-            };
-            outcomes.push((entry.row, outcome));
-        }
-        let reactor = shard.reactor().clone();
-        let until = self.promise_until;
-        async move {
-            for (at, partition, end) in promised {
-                let left = until.map_or(Duration::ZERO, |until| until - reactor.now());
-                let error = match reactor.timeout(left, partition.committed(end)).await {
-                    Some(Ok(())) => continue,
-                    Some(Err(lost)) => answer::lost(&lost),
-                    None => ErrorCode::RequestTimedOut,
-                };
-                if let Some((_, outcome)) = outcomes.get_mut(at) {
-                    *outcome = Outcome::failed(error, None);
-                }
-            }
-            outcomes
-        }
-    }
-}
-
-fn refused(refusal: &Refusal) -> Outcome {
-    let record = refusal
-        .record()
-        .and_then(|record| i32::try_from(record).ok());
-    let message = Cow::Owned(refusal.to_string());
-    Outcome {
-        record,
-        ..Outcome::failed(answer::refusal(refusal), message)
-    }
-}
-
 /// Places the request's batches and gives the wait for their promise.
 pub(crate) fn begin(shard: &Rc<Shard>, context: Context, body: Bytes) -> Place<Waiting> {
     let request = match ProduceRequest::decode(context.version, &mut Cursor::new(&body)) {
@@ -162,7 +66,7 @@ pub(crate) fn begin(shard: &Rc<Shard>, context: Context, body: Bytes) -> Place<W
     let until = shard.reactor().now()
         + Duration::from_millis(request.timeout_ms.max(0).cast_unsigned().into());
     let promise_until = (acks == -1).then_some(until);
-    let mut topics: Vec<TopicRows> = Vec::new();
+    let mut topics: Vec<TopicRows> = Vec::with_capacity(1);
     let mut posts: SmallVec<[(ShardId, SmallVec<[Entry; 1]>); 2]> = SmallVec::new();
     let image = shard.image();
     for topic in request.topic_data.iter() {
@@ -176,46 +80,18 @@ pub(crate) fn begin(shard: &Rc<Shard>, context: Context, body: Bytes) -> Place<W
             id: known.map_or(topic.topic_id, |known| known.id),
             rows: SmallVec::new(),
         };
-        for partition in topic.partition_data.iter() {
-            let checked = if acks != 0 && acks != 1 && acks != -1 {
-                Err(Outcome::failed(ErrorCode::InvalidRequiredAcks, None))
-            } else {
-                match known {
-                    None if context.version >= IDS_SINCE => {
-                        Err(Outcome::failed(ErrorCode::UnknownTopicId, None))
-                    }
-                    None => Err(Outcome::failed(ErrorCode::UnknownTopicOrPartition, None)),
-                    Some(known) if known.is_internal => Err(Outcome::failed(
-                        ErrorCode::InvalidTopicException,
-                        Cow::Borrowed("clients do not write to internal topics"),
-                    )),
-                    // There is one replica, and it is in sync.
-                    Some(known) if acks == -1 && known.config.min_insync_replicas > 1 => {
-                        Err(Outcome::failed(
-                            ErrorCode::NotEnoughReplicas,
-                            Cow::Borrowed(
-                                "min.insync.replicas asks for more replicas than the one there is",
-                            ),
-                        ))
-                    }
-                    Some(known) if route::has_partition(known, partition.index) => {
-                        let bytes = partition.records.as_ref().and_then(|r| r.borrowed());
-                        check(context.version, &body, bytes.unwrap_or_default())
-                            .map(|batch| (known.id, batch))
-                    }
-                    Some(_) => Err(Outcome::failed(ErrorCode::UnknownTopicOrPartition, None)),
-                }
-            };
-            let outcome = match checked {
-                Ok((topic_id, batch)) => {
-                    let to = route::owner(shard, &topic_id, partition.index);
+        for data in topic.partition_data.iter() {
+            let outcome = match judge(context.version, acks, known.map(|k| &**k), &body, &data) {
+                Ok(batch) => {
+                    let (topic_id, partition) = (rows.id, data.index);
                     let row = (topics.len(), rows.rows.len());
                     let entry = Entry {
                         topic_id,
-                        partition: partition.index,
+                        partition,
                         batch,
                         row,
                     };
+                    let to = route::owner(shard, &topic_id, partition);
                     match posts.iter_mut().find(|(shard, _)| *shard == to) {
                         Some((_, entries)) => entries.push(entry),
                         None => posts.push((to, SmallVec::from_iter([entry]))),
@@ -225,35 +101,88 @@ pub(crate) fn begin(shard: &Rc<Shard>, context: Context, body: Bytes) -> Place<W
                 Err(outcome) => Some(outcome),
             };
             rows.rows.push(Row {
-                index: partition.index,
+                index: data.index,
                 outcome,
             });
         }
         topics.push(rows);
     }
     drop(body);
-    let mut waits = SmallVec::<[_; 2]>::new();
+    let (mut here, mut there) = (None, SmallVec::<[_; 1]>::new());
     for (to, entries) in posts {
-        waits.push(errand::begin(
-            shard,
-            to,
-            Append {
-                entries,
-                promise_until,
-            },
+        let append = Append {
+            entries,
+            promise_until,
+        };
+        if to == shard.id() {
+            match append.place(shard).finished() {
+                Ok(outcomes) => fill(&mut topics, outcomes),
+                Err(placed) => here = Some(placed),
+            }
+        } else {
+            there.push(errand::begin(shard, to, append));
+        }
+    }
+    if here.is_none() && there.is_empty() {
+        return Place::Answered(finish(&context, acks, &topics));
+    }
+    let reactor = shard.reactor().clone();
+    Place::Waiting(Box::pin(async move {
+        if let Some(placed) = here {
+            fill(&mut topics, placed.keep(&reactor, promise_until).await);
+        }
+        for wait in there {
+            // A shard that has gone leaves its rows empty, and they are answered as such.
+            fill(&mut topics, wait.await.unwrap_or_default());
+        }
+        finish(&context, acks, &topics)
+    }))
+}
+
+fn fill(topics: &mut [TopicRows], outcomes: Outcomes) {
+    for ((topic, row), outcome) in outcomes {
+        if let Some(row) = topics.get_mut(topic).and_then(|t| t.rows.get_mut(row)) {
+            row.outcome = Some(outcome);
+        }
+    }
+}
+
+/// One partition's batch, or what speaks against it before its partition is asked.
+fn judge(
+    version: i16,
+    acks: i16,
+    topic: Option<&Topic>,
+    body: &Bytes,
+    data: &PartitionProduceData<'_>,
+) -> Result<OwnedBatch, Outcome> {
+    if acks != 0 && acks != 1 && acks != -1 {
+        return Err(Outcome::failed(ErrorCode::InvalidRequiredAcks, None));
+    }
+    let Some(topic) = topic else {
+        let unknown = if version >= IDS_SINCE {
+            ErrorCode::UnknownTopicId
+        } else {
+            ErrorCode::UnknownTopicOrPartition
+        };
+        return Err(Outcome::failed(unknown, None));
+    };
+    if topic.is_internal {
+        let message = Cow::Borrowed("clients do not write to internal topics");
+        return Err(Outcome::failed(ErrorCode::InvalidTopicException, message));
+    }
+    if acks == -1 && topic.config.min_insync_replicas > 1 {
+        // There is one replica, and it is in sync.
+        let message = "min.insync.replicas asks for more replicas than the one there is";
+        return Err(Outcome::failed(
+            ErrorCode::NotEnoughReplicas,
+            Cow::Borrowed(message),
         ));
     }
-    Place::Waiting(Box::pin(async move {
-        for wait in waits {
-            // A shard that has gone leaves its rows empty, and they are answered as such below.
-            for ((topic, row), outcome) in wait.await.unwrap_or_default() {
-                if let Some(row) = topics.get_mut(topic).and_then(|t| t.rows.get_mut(row)) {
-                    row.outcome = Some(outcome);
-                }
-            }
-        }
-        finish(&context, acks, topics)
-    }))
+    if !route::has_partition(topic, data.index) {
+        return Err(Outcome::failed(ErrorCode::UnknownTopicOrPartition, None));
+    }
+    let bytes = data.records.as_ref().and_then(|records| records.borrowed());
+    check(version, body, bytes.unwrap_or_default())
 }
 
 /// One partition's bytes as the only batch they may be.
@@ -286,7 +215,7 @@ fn check(version: i16, body: &Bytes, bytes: &[u8]) -> Result<OwnedBatch, Outcome
     Ok(batch)
 }
 
-fn finish(context: &Context, acks: i16, topics: Vec<TopicRows>) -> Answer {
+fn finish(context: &Context, acks: i16, topics: &[TopicRows]) -> Answer {
     let gone = Outcome::failed(ErrorCode::NotLeaderOrFollower, None);
     if acks == 0 {
         let failed = topics
