@@ -58,6 +58,10 @@ async fn rounds(inner: Rc<Inner>) {
                 break;
             }
         };
+        assert!(
+            ticket.end() > inner.durable_end(),
+            "a round of syncs moves the durable end"
+        );
         let outcome = ticket.sync(inner.host.reactor()).await;
         // The directory may have been fenced meanwhile, through another partition: no further promise is kept then.
         if outcome.is_ok() && inner.host.fence().is_raised() {

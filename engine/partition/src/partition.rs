@@ -41,6 +41,8 @@ pub(crate) struct Inner {
     unsynced_since: Cell<Option<Instant>>,
     /// Whether the device was full at the last append: said once, and once more when there is room again.
     full: Cell<bool>,
+    /// Bytes written and neither handed to the device nor synced.
+    fresh_bytes: Cell<u64>,
     /// Whether it stands in the write-back's list.
     listed: Cell<bool>,
 }
@@ -71,6 +73,7 @@ impl Partition {
                 dir,
                 unsynced_since: Cell::new(None),
                 full: Cell::new(false),
+                fresh_bytes: Cell::new(0),
                 listed: Cell::new(false),
             }),
         }
@@ -299,8 +302,13 @@ impl Inner {
                 && core.state.durable_end() < core.state.log_end())
     }
 
+    pub(crate) fn durable_end(&self) -> Offset {
+        self.core.borrow().state.durable_end()
+    }
+
     pub(crate) fn sync_ticket(&self) -> Result<SyncTicket, highwater_log::Error> {
         let ticket = self.core.borrow_mut().log_mut().sync_ticket()?;
+        self.fresh_bytes.set(0);
         // What is written from here on is younger than this round.
         if self.unsynced_since.get().is_some() {
             self.unsynced_since.set(Some(self.host.reactor().now()));
@@ -373,6 +381,7 @@ impl Inner {
         }
         let flushed = self.core.borrow().state.config().durability == Durability::Flushed;
         if !flushed {
+            self.fresh_bytes.set(self.fresh_bytes.get() + bytes);
             self.host.write_back().wrote(bytes);
         }
         commit::start(self);
@@ -388,10 +397,14 @@ impl Inner {
         if core.state.config().durability == Durability::Flushed || !core.state.is_writable() {
             return;
         }
+        self.fresh_bytes.set(0);
         let started = core.log_mut().start_writeback();
         drop(core);
-        if let Err(error) = started {
-            self.failed("write-back", &error);
+        match started {
+            Ok(()) => {}
+            // The sync that follows will say what is lost, if anything is.
+            Err(error) if error.is_retryable() => tracing::debug!(%error, "write-back put off"),
+            Err(error) => self.failed("write-back", &error),
         }
     }
 
@@ -401,6 +414,10 @@ impl Inner {
             .log
             .as_ref()
             .map_or(0, Log::unsynced_bytes)
+    }
+
+    pub(crate) fn fresh_bytes(&self) -> u64 {
+        self.fresh_bytes.get()
     }
 
     pub(crate) fn unsynced_age(&self, now: Instant) -> Duration {

@@ -18,6 +18,12 @@ const INTERVAL: Duration = Duration::from_millis(50);
 /// How many fresh bytes are handed over without waiting for the interval.
 const FRESH_BYTES_MAX: u64 = 4 << 20;
 
+/// What a partition must have fresh to be handed over before the interval is over: less is not worth a call of its own.
+const WORTHWHILE_BYTES: u64 = 256 << 10;
+
+/// How many partitions are handed over in one interval, in turn: a thousand small ones must not cost a thousand calls.
+const PARTITIONS_PER_INTERVAL: usize = 64;
+
 /// How old unsynced bytes become before a sync is asked for, where `flush.ms` does not say less. Write-back alone makes
 /// nothing durable: without the journal's commit a power cut takes the file's new length with it.
 const AGE_MAX: Duration = Duration::from_secs(5);
@@ -38,6 +44,8 @@ struct Pending {
     /// Partitions with unsynced bytes, in the order in which they got them.
     dirty: Vec<Weak<Inner>>,
     fresh_bytes: u64,
+    /// Where in the list the next interval begins.
+    turn: usize,
     ticking: bool,
 }
 
@@ -68,8 +76,13 @@ impl WriteBack {
         if pending.fresh_bytes < FRESH_BYTES_MAX {
             return;
         }
+        pending.fresh_bytes = 0;
         drop(pending);
-        self.hand_over();
+        for partition in self.dirty() {
+            if partition.fresh_bytes() >= WORTHWHILE_BYTES {
+                partition.start_write_back();
+            }
+        }
     }
 
     /// Bytes that no sync has covered, over all partitions.
@@ -101,11 +114,21 @@ impl WriteBack {
             .collect()
     }
 
-    /// Starts write-back of everything fresh.
+    /// Starts write-back of what is fresh, of so many partitions.
     fn hand_over(&self) {
-        self.shared.pending.borrow_mut().fresh_bytes = 0;
-        for partition in self.dirty() {
-            partition.start_write_back();
+        let dirty = self.dirty();
+        let turn = {
+            let mut pending = self.shared.pending.borrow_mut();
+            pending.fresh_bytes = 0;
+            let turn = pending.turn % dirty.len().max(1);
+            pending.turn = turn + PARTITIONS_PER_INTERVAL.min(dirty.len());
+            turn
+        };
+        let in_turn = dirty[turn..].iter().chain(&dirty[..turn]);
+        for partition in in_turn.take(PARTITIONS_PER_INTERVAL) {
+            if partition.fresh_bytes() > 0 {
+                partition.start_write_back();
+            }
         }
     }
 
@@ -136,9 +159,7 @@ impl WriteBack {
 async fn tick(write_back: WriteBack) {
     loop {
         write_back.shared.reactor.sleep(INTERVAL).await;
-        if write_back.shared.pending.borrow().fresh_bytes > 0 {
-            write_back.hand_over();
-        }
+        write_back.hand_over();
         if !write_back.sync_due(write_back.shared.reactor.now()) {
             break;
         }
