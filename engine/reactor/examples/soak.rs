@@ -22,7 +22,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use highwater_reactor::{Options, Reactor, Running, run};
+use highwater_reactor::{OpenOptions, Options, Reactor, Running, run};
 
 /// What a round trip may take, without the stops.
 const ROUND_TRIP_MAX: Duration = Duration::from_secs(5);
@@ -296,18 +296,18 @@ impl Drop for Engines {
 
 /// The child: engines that echo, each a world of its own with one shard, until standard input ends.
 fn serve(arguments: &[String]) -> io::Result<()> {
-    let number = |index: usize| arguments.get(index).and_then(|value| value.parse().ok());
+    let number = |index: usize| arguments.get(index)?.parse::<u16>().ok();
     let (Some(engines), Some(core)) = (number(0), number(1)) else {
         return Err(io::Error::other("how many engines on which core?"));
     };
     let engines: Vec<Running> = (0..engines)
-        .map(|_| {
+        .map(|number| {
             let options = Options {
                 shards: 1,
-                cores: vec![core],
+                cores: vec![usize::from(core)],
                 ..Options::default()
             };
-            run(options, echo_forever).map_err(io::Error::other)
+            run(options, move |reactor| echo_forever(reactor, number)).map_err(io::Error::other)
         })
         .collect::<io::Result<_>>()?;
     io::stdin().read_to_end(&mut Vec::new())?;
@@ -319,7 +319,7 @@ fn serve(arguments: &[String]) -> io::Result<()> {
     }
 }
 
-async fn echo_forever(reactor: Reactor) {
+async fn echo_forever(reactor: Reactor, number: u16) {
     let anywhere = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0);
     let listener = reactor.listen(anywhere).expect("some port is free");
     println!("{}", listener.local_addr());
@@ -332,6 +332,12 @@ async fn echo_forever(reactor: Reactor) {
             }
         };
         reactor.spawn(ticking).detach();
+    }
+    // Every second engine always has a sync under way: it sleeps in the ring, the others in their epoll sets.
+    if number % 2 == 1 {
+        reactor
+            .spawn(sync_forever(reactor.clone(), number))
+            .detach();
     }
     while let Ok((socket, _)) = listener.accept().await {
         let Ok(socket) = reactor.adopt(socket) else {
@@ -347,5 +353,19 @@ async fn echo_forever(reactor: Reactor) {
             }
         };
         reactor.spawn(echo).detach();
+    }
+}
+
+async fn sync_forever(reactor: Reactor, number: u16) {
+    let name = format!("highwater-soak-{}-{number}", std::process::id());
+    let path = std::env::temp_dir().join(name);
+    let file = reactor
+        .open(&path, OpenOptions::TRUNCATE)
+        .expect("a file to write");
+    // Open is enough: it goes with the process, however that ends.
+    reactor.remove_file(&path).expect("it is ours");
+    loop {
+        file.append_at(0, &[&[7; 100]]).expect("room for 100 bytes");
+        reactor.sync_data(&file).await.expect("a sync");
     }
 }
