@@ -14,7 +14,6 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::Duration;
 
-use ::glommio::LocalExecutorBuilder;
 use thiserror::Error;
 
 use crate::bell::Bells;
@@ -202,18 +201,17 @@ where
             jobs_max: options.blocking_jobs_max,
             spin: cores.spin(),
         };
-        let builder = cores.executor(number);
         let (ready, exit, main) = (ready.clone(), exit.clone(), main.clone());
-        let life = Arc::clone(&cores);
+        let cores = Arc::clone(&cores);
         let thread = thread::Builder::new()
             .name(format!("{}-{number}", options.name))
             .spawn(move || {
                 let (bells, pulses) = (Arc::clone(&parts.bells), Arc::clone(&parts.pulses));
                 let outcome = catch_unwind(AssertUnwindSafe(|| {
-                    live(parts, builder, &ready, &opened, main);
+                    live(parts, &cores, &ready, &opened, main);
                 }));
                 drop(ready);
-                drop(life);
+                drop(cores);
                 pulses.end(id.index());
                 bells.stop(id);
                 let panic = outcome.err().map(|panic| message_of(&*panic));
@@ -249,7 +247,7 @@ where
 /// The life of a shard's thread.
 fn live<M, F>(
     parts: Parts,
-    builder: LocalExecutorBuilder,
+    cores: &Cores,
     ready: &Sender<Result<(), StartError>>,
     gate: &Receiver<()>,
     main: M,
@@ -257,7 +255,7 @@ fn live<M, F>(
     M: Fn(Reactor) -> F,
     F: Future<Output = ()> + 'static,
 {
-    let executor = match builder.make() {
+    let executor = match cores.executor(parts.id) {
         Ok(executor) => executor,
         Err(error) => return drop(ready.send(Err(permission::refused(system_error(error))))),
     };

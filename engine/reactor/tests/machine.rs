@@ -494,6 +494,17 @@ fn what_a_shard_leaves_behind_is_dropped_when_it_ends() {
 }
 
 #[test]
+fn a_core_that_cannot_be_had_is_no_reason_not_to_start() {
+    let options = Options {
+        shards: 1,
+        cores: vec![100_000],
+        ..Options::default()
+    };
+    let running = run(options, |reactor| async move { reactor.yield_now().await }).unwrap();
+    running.join().unwrap();
+}
+
+#[test]
 fn no_shards_is_a_refusal() {
     let refusal = run(options(0), |_| async {}).unwrap_err();
     assert!(matches!(refusal, StartError::NoShards));

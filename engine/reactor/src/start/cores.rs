@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use ::glommio::{LocalExecutorBuilder, Placement, PoolPlacement};
+use ::glommio::{GlommioError, LocalExecutor, LocalExecutorBuilder, Placement, PoolPlacement};
 
 use super::Options;
+use crate::shard::ShardId;
 use crate::sys;
 
 /// Shards alive in this process, of all worlds.
@@ -49,18 +50,24 @@ impl Cores {
         self.spin
     }
 
-    /// The executor for one shard.
-    pub(super) fn executor(&self, shard: u16) -> LocalExecutorBuilder {
-        let builder = match self.pinned.get(usize::from(shard)) {
-            Some(core) => LocalExecutorBuilder::new(Placement::Fixed(*core)),
-            None => LocalExecutorBuilder::new(Placement::Unbound),
-        };
-        builder
-            .io_memory(IO_MEMORY_BYTES)
-            .ring_depth(RING_ENTRIES)
-            .preempt_timer(PREEMPT_TIMER)
-            .blocking_thread_pool_placement(PoolPlacement::Unbound(1))
+    /// The executor for one shard, made on its thread. A core that cannot be had is no reason not to start.
+    pub(super) fn executor(&self, shard: ShardId) -> Result<LocalExecutor, GlommioError<()>> {
+        if let Some(core) = self.pinned.get(shard.index()) {
+            match builder(Placement::Fixed(*core)).make() {
+                Ok(executor) => return Ok(executor),
+                Err(error) => tracing::warn!(%shard, core, %error, "the shard is not pinned"),
+            }
+        }
+        builder(Placement::Unbound).make()
     }
+}
+
+fn builder(placement: Placement) -> LocalExecutorBuilder {
+    LocalExecutorBuilder::new(placement)
+        .io_memory(IO_MEMORY_BYTES)
+        .ring_depth(RING_ENTRIES)
+        .preempt_timer(PREEMPT_TIMER)
+        .blocking_thread_pool_placement(PoolPlacement::Unbound(1))
 }
 
 /// Which core each shard keeps to (none where they are not pinned), and how long it spins there, when `before` shards
