@@ -49,7 +49,7 @@ fn produce(criterion: &mut Criterion) {
                         let number = number.to_be_bytes();
                         let record = Record::new().value(&value);
                         let record = if keyed { record.key(&number) } else { record };
-                        let _ = topic.enqueue(record).await.unwrap();
+                        drop(topic.enqueue(record).await.unwrap());
                     }
                     producer.flush().await;
                     cpu::now() - start

@@ -445,7 +445,9 @@ impl Retired {
             return;
         }
         for _ in 0..self.0.len() {
-            let Some(frame) = self.0.pop_front() else { break };
+            let Some(frame) = self.0.pop_front() else {
+                break;
+            };
             match frame.try_into_mut() {
                 Ok(mut page) => {
                     page.clear();

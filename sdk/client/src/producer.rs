@@ -1,9 +1,11 @@
 //! The producer: records in, acknowledgements out.
 
 mod ack;
+mod clock;
 mod identity;
 mod memory;
 mod pages;
+mod sealer;
 mod sender;
 mod shared;
 mod topic;

@@ -33,10 +33,8 @@ async fn fill(client: &Client, count: u32, batch: u32, compression: Compression)
             .key(&key)
             .value(&value)
             .header("h", "x");
-        producer
-            .enqueue(record.timestamp_ms(i64::from(number)))
-            .await
-            .unwrap();
+        let record = record.timestamp_ms(i64::from(number));
+        drop(producer.enqueue(record).await.unwrap());
         if (number + 1) % batch == 0 {
             producer.flush().await;
         }

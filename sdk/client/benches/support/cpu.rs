@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::support::Cluster;
 
 /// A broker with the topic `null` of eight partitions; it counts records and keeps none.
-pub fn null_cluster() -> Cluster {
+pub(crate) fn null_cluster() -> Cluster {
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -25,7 +25,7 @@ pub fn null_cluster() -> Cluster {
 }
 
 /// CPU that this thread has used (`/proc/thread-self/schedstat`, first field: nanoseconds).
-pub fn now() -> Duration {
+pub(crate) fn now() -> Duration {
     let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
     Duration::from_nanos(stat.split(' ').next().unwrap().parse().unwrap())
 }

@@ -14,6 +14,9 @@ use crate::config::Isolation;
 use crate::error::{Error, Result, TopicPartition};
 use highwater_wire::ErrorCode;
 
+/// How often a topic or partition may be unknown before that is the answer.
+const UNKNOWN_ATTEMPTS: u32 = 4;
+
 impl OffsetSpec {
     fn wire(self) -> i64 {
         match self {
@@ -169,14 +172,16 @@ impl Admin {
                 };
                 results.extend(answers);
             }
-            let again = |place: &TopicPartition| {
-                matches!(results.get(place), None | Some(Err(_)))
-                    && !results
-                        .get(place)
-                        .is_some_and(|result| matches!(result, Err(error) if !error.is_retriable()))
-            };
-            left.retain(|place, _| again(place));
             failures += 1;
+            left.retain(|place, _| match results.get(place) {
+                None => true,
+                Some(Ok(_)) => false,
+                // A topic just made may not be known everywhere yet; soon it is, or never.
+                Some(Err(error)) if error.code() == Some(ErrorCode::UnknownTopicOrPartition) => {
+                    failures < UNKNOWN_ATTEMPTS
+                }
+                Some(Err(error)) => error.is_retriable(),
+            });
             let pause = shared.retry_backoff().pause(failures, shared.random());
             if left.is_empty() || Instant::now() + pause >= deadline {
                 let at = |(place, result): (TopicPartition, Result<T>)| {

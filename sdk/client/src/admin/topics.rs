@@ -9,6 +9,7 @@ use highwater_wire::message::{
     DeleteTopicsRequest, DeleteTopicsResponse, MetadataRequest, MetadataResponse,
 };
 use highwater_wire::{Array, ErrorCode};
+use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::{
@@ -17,8 +18,11 @@ use super::{
 };
 use crate::error::{Error, Result};
 
+/// How often brokers are asked about a topic just made before that is left to who uses it.
+const KNOWN_ATTEMPTS: u32 = 6;
+
 impl Admin {
-    /// Creates topics. When this returns, the client knows them.
+    /// Creates topics, and waits a moment for brokers to know of them.
     ///
     /// # Errors
     ///
@@ -27,7 +31,11 @@ impl Admin {
         &self,
         topics: impl IntoIterator<Item = NewTopic>,
     ) -> Result<Results<String, CreatedTopic>> {
-        self.create(topics.into_iter().collect(), false).await
+        let results = self.create(topics.into_iter().collect(), false).await?;
+        let created = results.iter().filter(|(_, result)| result.is_ok());
+        self.wait_until_known(created.map(|(name, _)| (name.as_str(), 1)).collect())
+            .await?;
+        Ok(results)
     }
 
     /// Asks whether topics could be created, without creating them.
@@ -40,6 +48,29 @@ impl Admin {
         topics: impl IntoIterator<Item = NewTopic>,
     ) -> Result<Results<String, CreatedTopic>> {
         self.create(topics.into_iter().collect(), true).await
+    }
+
+    /// Waits until brokers know of topics with so many partitions: the controller answers before
+    /// they have heard of them.
+    async fn wait_until_known(&self, mut topics: Vec<(&str, usize)>) -> Result<()> {
+        let shared = &self.client.shared;
+        for failures in 1..=KNOWN_ATTEMPTS {
+            if topics.is_empty() {
+                break;
+            }
+            let described = self
+                .describe_topics(topics.iter().map(|(name, _)| name))
+                .await?;
+            let is_known = |(name, partitions): &(&str, usize)| match described.get(*name) {
+                Some(Ok(topic)) => topic.partitions.len() >= *partitions,
+                Some(Err(_)) | None => false,
+            };
+            topics.retain(|topic| !is_known(topic));
+            if !topics.is_empty() {
+                sleep(shared.retry_backoff().pause(failures, shared.random())).await;
+            }
+        }
+        Ok(())
     }
 
     async fn create(
@@ -199,7 +230,7 @@ impl Admin {
         .await
     }
 
-    /// Grows topics to these total numbers of partitions.
+    /// Grows topics to these total numbers of partitions, and waits a moment for brokers to know.
     ///
     /// # Errors
     ///
@@ -232,6 +263,11 @@ impl Admin {
                 Ok(results)
             })
             .await?;
+        let grown = totals.iter().filter_map(|(name, total)| {
+            let is_grown = matches!(results.get(name.as_ref()), Some(Ok(())));
+            is_grown.then_some((name.as_ref(), usize::try_from(*total).ok()?))
+        });
+        self.wait_until_known(grown.collect()).await?;
         // Producers of this client learn of the new partitions without waiting for their age.
         self.client.shared.invalidate_metadata();
         Ok(results)

@@ -59,6 +59,11 @@ impl Memory {
         }
     }
 
+    /// Whether nothing is taken.
+    pub(crate) fn is_untouched(&self) -> bool {
+        self.free.available_permits() == self.total
+    }
+
     /// Whether somebody waits: batches should go out, full or not.
     pub(crate) fn is_pressed(&self) -> bool {
         self.waiting.load(Ordering::Relaxed) > 0

@@ -10,26 +10,30 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use highwater_record::Compressor;
-use highwater_record::batch::assign_producer;
+use highwater_record::Codec;
 use highwater_wire::message::produce::{
     PartitionProduceData, PartitionProduceResponse, TopicProduceData,
 };
 use highwater_wire::message::{ProduceRequest, ProduceResponse};
 use highwater_wire::{Array, ErrorCode, RecordBytes};
 use tokio::sync::Notify;
+use tokio::task::{JoinError, JoinHandle};
 use tokio::time::sleep_until;
 
+use super::sealer::{Sealed, Sealer};
 use super::shared::Shared;
 use super::topic::{NOBODY, Partition};
 use crate::config::Acks;
 use crate::connection::{Connection, Pending, Reply};
 use crate::core::metadata::{Broker, Cluster};
-use crate::core::producer::queue::{Answer, Body, Identity, Ready, Taken};
+use crate::core::producer::queue::{Answer, Identity, Ready, Taken};
 use crate::error::{Error, Result, Written};
 
 /// The last version without topic ids.
 const VERSION_BY_NAME_MAX: i16 = 12;
+
+/// From this many bytes on, compressing is too long to keep other tasks of the thread waiting.
+const OFFLOAD_BYTES_MIN: usize = 64 << 10;
 
 /// How others reach a sender.
 #[derive(Debug, Default)]
@@ -77,7 +81,9 @@ pub(super) struct Sender {
     obtaining: Option<Obtaining>,
     /// Requests without an answer, oldest first: answers come in that order.
     in_flight: VecDeque<InFlight>,
-    compressor: Compressor,
+    sealer: Sealer,
+    /// Batches being compressed elsewhere. Nothing is taken meanwhile, so that order is kept.
+    sealing: Option<JoinHandle<(Sealer, Vec<Sealed>)>>,
     version_seen: u64,
 }
 
@@ -104,7 +110,8 @@ impl Sender {
             dialing: None,
             obtaining: None,
             in_flight: VecDeque::new(),
-            compressor: Compressor::new(),
+            sealer: Sealer::default(),
+            sealing: None,
             version_seen: 0,
         }
     }
@@ -129,6 +136,7 @@ impl Sender {
             tokio::select! {
                 biased;
                 answer = oldest(&mut self.in_flight) => self.answered(answer),
+                sealed = ready(&mut self.sealing) => self.sealed(sealed),
                 connection = ready(&mut self.dialing) => self.dialed(connection),
                 obtained = ready(&mut self.obtaining) => self.obtained(obtained),
                 () = inbox.wake.notified() => {}
@@ -218,7 +226,7 @@ impl Sender {
                 Ready::Now if can_send => {
                     let size = queue.next_bytes();
                     let fits = taken.is_empty() || bytes + size <= shared.config.request_bytes_max;
-                    if fits && let Some(batch) = queue.take(who) {
+                    if fits && let Some(batch) = queue.take(now, who) {
                         bytes += size;
                         taken.push((Arc::clone(partition), batch));
                     }
@@ -263,6 +271,7 @@ impl Sender {
             }));
         }
         self.connection.is_some()
+            && self.sealing.is_none()
             && has_identity
             && self.in_flight.len() < self.shared.config.in_flight_max
     }
@@ -290,19 +299,54 @@ impl Sender {
         }
     }
 
+    /// Seals what was taken, on another thread when compressing it takes a while, and sends it.
     fn send(&mut self, taken: Vec<(Arc<Partition>, Taken)>) {
-        let mut items = Vec::with_capacity(taken.len());
-        for (partition, taken) in taken {
-            let batch = taken.id;
-            match self.seal(taken) {
-                Ok(sealed) => items.push(Item {
+        let compression = self.shared.config.compression;
+        let bytes: usize = taken.iter().map(|(_, taken)| taken.body.open_bytes()).sum();
+        let mut sealer = std::mem::take(&mut self.sealer);
+        if compression.codec() == Codec::None || bytes < OFFLOAD_BYTES_MIN {
+            let sealed = sealer.seal_all(taken, &self.shared);
+            self.sealer = sealer;
+            self.send_sealed(sealed);
+        } else {
+            let shared = Arc::clone(&self.shared);
+            self.sealing = Some(self.shared.runtime.spawn_blocking(move || {
+                let sealed = sealer.seal_all(taken, &shared);
+                (sealer, sealed)
+            }));
+        }
+    }
+
+    fn sealed(&mut self, sealed: Result<(Sealer, Vec<Sealed>), JoinError>) {
+        match sealed {
+            Ok((sealer, sealed)) => {
+                self.sealer = sealer;
+                self.send_sealed(sealed);
+            }
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            // The runtime is going down, and this task with it.
+            Err(_) => {}
+        }
+    }
+
+    fn send_sealed(&mut self, sealed: Vec<Sealed>) {
+        let mut items = Vec::with_capacity(sealed.len());
+        for Sealed {
+            partition,
+            batch,
+            bytes,
+            error,
+        } in sealed
+        {
+            match error {
+                None => items.push(Item {
                     partition,
                     batch,
-                    sealed,
+                    sealed: bytes,
                 }),
-                Err((sealed, error)) => {
+                Some(error) => {
                     let lost = Answer::Lost { error, sent: false };
-                    self.shared.answer(&partition, batch, sealed, lost);
+                    self.shared.answer(&partition, batch, bytes, lost);
                 }
             }
         }
@@ -312,41 +356,6 @@ impl Sender {
         match self.dispatch(&items) {
             Ok(pending) => self.in_flight.push_back(InFlight { pending, items }),
             Err(error) => self.lost(items, &error),
-        }
-    }
-
-    /// Gives a batch its final bytes: header, checksum, compression.
-    fn seal(&mut self, taken: Taken) -> Result<Bytes, (Bytes, Error)> {
-        let producer = taken.producer();
-        match taken.body {
-            Body::Sealed(sealed, stamp) if stamp == taken.stamp => Ok(sealed),
-            Body::Sealed(sealed, _) => {
-                // Sequences changed since: the header is rewritten, the records are not touched.
-                let mut bytes = match sealed.try_into_mut() {
-                    Ok(bytes) => Vec::from(bytes),
-                    Err(shared) => shared.to_vec(),
-                };
-                match assign_producer(&mut bytes, producer) {
-                    Ok(()) => Ok(Bytes::from(bytes)),
-                    Err(defect) => Err((Bytes::from(bytes), Error::protocol(defect.to_string()))),
-                }
-            }
-            Body::Open(mut builder) => {
-                let compression = self.shared.config.compression;
-                let mut page = self.shared.pages.page();
-                builder.set_producer(producer);
-                if let Err(error) = builder.finish(&mut self.compressor, &compression, &mut page) {
-                    // Plain is always possible.
-                    tracing::warn!(%error, "batch is sent uncompressed");
-                    page.clear();
-                    let plain = highwater_record::Compression::NONE;
-                    if let Err(error) = builder.finish(&mut self.compressor, &plain, &mut page) {
-                        return Err((Bytes::new(), Error::config(error.to_string())));
-                    }
-                }
-                self.shared.pages.keep_builder(builder);
-                Ok(Bytes::from(page))
-            }
         }
     }
 
@@ -539,7 +548,7 @@ async fn oldest(in_flight: &mut VecDeque<InFlight>) -> Result<Reply> {
 }
 
 /// What a future yields, once; never when there is none.
-async fn ready<T>(future: &mut Option<Pin<Box<dyn Future<Output = T> + Send>>>) -> T {
+async fn ready<F: Future + Unpin>(future: &mut Option<F>) -> F::Output {
     let Some(running) = future else {
         return std::future::pending().await;
     };

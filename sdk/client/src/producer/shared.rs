@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
 use highwater_record::BatchBuilder;
 use tokio::runtime::Handle;
 
 use super::ack::Ack;
+use super::clock::Clock;
 use super::identity::Identities;
 use super::memory::Memory;
 use super::pages::Pages;
@@ -30,10 +31,11 @@ pub(crate) struct Shared {
     pub(super) memory: Memory,
     pub(super) pages: Pages,
     pub(super) identities: Identities,
+    pub(super) clock: Clock,
     topics: RwLock<HashMap<Arc<str>, Arc<Topic>>>,
     inboxes: Mutex<BTreeMap<i32, Arc<Inbox>>>,
     /// Where senders run: that of `build`, whoever enqueues.
-    runtime: Handle,
+    pub(super) runtime: Handle,
     closed: AtomicBool,
     pub(super) acked: AtomicU64,
     pub(super) failed: AtomicU64,
@@ -66,6 +68,7 @@ impl Shared {
             memory: Memory::new(config.buffer_bytes),
             pages: Pages::new(config.buffer_bytes, config.batch_bytes),
             identities: Identities::default(),
+            clock: Clock::default(),
             topics: RwLock::default(),
             inboxes: Mutex::default(),
             runtime: Handle::current(),
@@ -141,7 +144,7 @@ impl Shared {
             random,
         )?;
         let fields = Fields {
-            timestamp_ms: record.timestamp_ms.unwrap_or_else(unix_ms),
+            timestamp_ms: record.timestamp_ms.unwrap_or_else(|| self.clock.unix_ms()),
             key: record.key,
             value: record.value,
             headers: &record.headers,
@@ -164,6 +167,7 @@ impl Shared {
         };
         let schedule = !std::mem::replace(&mut queue.scheduled, true);
         drop(queue);
+        self.clock.used(appended.index);
         if appended.wake {
             self.wake(partition, schedule);
         }
@@ -184,6 +188,7 @@ impl Shared {
     }
 
     fn wake(self: &Arc<Self>, partition: &Arc<Partition>, schedule: bool) {
+        Clock::keep(self);
         let inbox = self.inbox(partition.leader());
         if schedule {
             inbox.push(Arc::clone(partition));
@@ -267,16 +272,4 @@ impl Supplies for Supply<'_> {
             self.shared.client.shared.now(),
         )
     }
-}
-
-/// Milliseconds since 1970; a clock before that counts as 1970.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "this is the shell: records carry the wall clock"
-)]
-fn unix_ms() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -40,6 +40,11 @@ pub(crate) struct Rules {
     pub(crate) backoff: Backoff,
 }
 
+/// What an adaptive batch waits for on a busy partition, and how long at most: fewer, larger batches
+/// where they fill in no time anyway. Kafka's own `batch.size`.
+const BUSY_BATCH_BYTES: usize = 16 << 10;
+const BUSY_LINGER: Duration = Duration::from_millis(1);
+
 /// Who the broker knows this producer as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
@@ -115,6 +120,16 @@ pub(crate) enum Body {
     Open(BatchBuilder),
     /// The bytes, and the producer fields they hold.
     Sealed(Bytes, Option<Stamp>),
+}
+
+impl Body {
+    /// Bytes that are still to be sealed.
+    pub(crate) fn open_bytes(&self) -> usize {
+        match self {
+            Self::Open(builder) => builder.len(),
+            Self::Sealed(..) => 0,
+        }
+    }
 }
 
 /// The identity and first sequence of a batch.
@@ -256,6 +271,11 @@ pub(crate) struct Queue {
     rebase: bool,
     next_id: u64,
     stay: Stay,
+    /// When a batch was last taken before it was full, and what was closed since.
+    hastened_at: Duration,
+    closed_bytes: usize,
+    /// Bytes per `BUSY_LINGER` as things went lately.
+    pace: u64,
     hurry: bool,
     /// Whether some sender has this queue on its list.
     pub(crate) scheduled: bool,
@@ -278,6 +298,9 @@ impl Queue {
             rebase: false,
             next_id: 0,
             stay: Stay::default(),
+            hastened_at: Duration::ZERO,
+            closed_bytes: 0,
+            pace: 0,
             hurry: false,
             scheduled: false,
         }
@@ -338,12 +361,15 @@ impl Queue {
             )
             .map_err(|TooLarge { .. }| NoPlace::TooLarge)?;
         let delivery = Arc::clone(&open.delivery);
-        let full = open.builder.len() >= rules.batch_bytes;
+        let length = open.builder.len();
+        let full = length >= rules.batch_bytes;
         if full {
             self.close();
         }
         let leave = sticky && self.stay.appended(bytes, rules.batch_bytes, full || closed);
-        let wake = closed || full || !self.scheduled;
+        let worthwhile = rules.batch_bytes.min(BUSY_BATCH_BYTES);
+        let reached = length >= worthwhile && length - bytes < worthwhile;
+        let wake = closed || full || reached || !self.scheduled;
         Ok(Appended {
             delivery,
             index,
@@ -417,7 +443,14 @@ impl Queue {
         } else if let Some(open) = &self.open {
             match rules.linger {
                 _ if self.hurry || pressed => Duration::ZERO,
-                Linger::Adaptive(_) if idle => Duration::ZERO,
+                Linger::Adaptive(linger) if idle => {
+                    let worthwhile = rules.batch_bytes.min(BUSY_BATCH_BYTES);
+                    if open.builder.len() >= worthwhile || !self.is_busy(open, worthwhile) {
+                        Duration::ZERO
+                    } else {
+                        open.opened.saturating_add(linger.min(BUSY_LINGER))
+                    }
+                }
                 Linger::Adaptive(linger) | Linger::Fixed(linger) => {
                     open.opened.saturating_add(linger)
                 }
@@ -459,7 +492,7 @@ impl Queue {
     /// present identity, or `None` without idempotence.
     ///
     /// Returns `None` when a new identity has to come first.
-    pub(crate) fn take(&mut self, who: Option<Identity>) -> Option<Taken> {
+    pub(crate) fn take(&mut self, now: Duration, who: Option<Identity>) -> Option<Taken> {
         if let Some(who) = who {
             if self.rebase {
                 if self.in_flight > 0 || self.identity == Some(who) {
@@ -476,6 +509,7 @@ impl Queue {
         }
         if self.batches.iter().all(Batch::is_in_flight) {
             self.close();
+            self.hastened(now);
         }
         let identity = who.and(self.identity);
         let next = &mut self.next_sequence;
@@ -627,6 +661,21 @@ impl Queue {
         }
     }
 
+    /// Whether, as things went lately, a batch of so many bytes fills within `BUSY_LINGER`.
+    fn is_busy(&self, open: &OpenBatch, bytes: usize) -> bool {
+        open.opened.saturating_sub(self.hastened_at) <= BUSY_LINGER
+            && self.pace >= u64::try_from(bytes).unwrap_or(u64::MAX)
+    }
+
+    /// A batch was taken before it was full.
+    fn hastened(&mut self, now: Duration) {
+        let took = now.saturating_sub(self.hastened_at).as_micros().max(1);
+        let bytes = u128::try_from(std::mem::take(&mut self.closed_bytes)).unwrap_or(0);
+        let pace = u64::try_from(bytes * BUSY_LINGER.as_micros() / took).unwrap_or(u64::MAX);
+        self.pace = self.pace / 2 + pace / 2;
+        self.hastened_at = now;
+    }
+
     /// Whether the broker, after one more new batch, still remembers the oldest that was sent: it
     /// knows the last few of a producer, and an older one sent again would be written twice.
     /// Those answered well in between count, which is why this is more than a number in flight.
@@ -643,6 +692,7 @@ impl Queue {
     fn close(&mut self) {
         let Some(open) = self.open.take() else { return };
         self.hurry = false;
+        self.closed_bytes += open.builder.len();
         let id = self.new_id();
         self.batches.push_back(Batch {
             id,

@@ -100,7 +100,7 @@ impl Bench {
         if self.ready() != Ready::Now {
             return None;
         }
-        let taken = self.queue.take(who)?;
+        let taken = self.queue.take(self.now, who)?;
         let sealed = match taken.body {
             Body::Open(mut builder) => {
                 let mut out = Vec::new();
@@ -227,6 +227,45 @@ fn an_adaptive_batch_goes_at_once_while_the_broker_is_idle() {
         bench.queue.ready(ms(0), &bench.rules, false, false),
         Ready::At(ms(5))
     );
+}
+
+#[test]
+fn an_adaptive_batch_waits_for_company_where_that_comes_in_no_time() {
+    let mut bench = Bench::new();
+    bench.rules.linger = Linger::Adaptive(ms(5));
+    bench.rules.batch_bytes = 1 << 20;
+    let idle = |bench: &mut Bench| bench.queue.ready(bench.now, &bench.rules, true, false);
+    // 10 KB in each tenth of a millisecond.
+    for _ in 0..10 {
+        bench.now += Duration::from_micros(100);
+        bench.record(&[0; 10_000]);
+        let taken = bench.queue.take(bench.now, Some(IDENTITY)).unwrap();
+        let sent = Sent {
+            id: taken.id,
+            sealed: Bytes::new(),
+            stamp: taken.stamp,
+        };
+        bench.placed(&sent, 0);
+    }
+    bench.queue.scheduled = true;
+    assert!(!bench.record(&[0; 10_000]).wake);
+    assert_eq!(idle(&mut bench), Ready::At(bench.now + BUSY_LINGER));
+    assert!(
+        bench.record(&[0; 10_000]).wake,
+        "that makes it worth a request"
+    );
+    assert_eq!(idle(&mut bench), Ready::Now);
+    let taken = bench.queue.take(bench.now, Some(IDENTITY)).unwrap();
+    let sent = Sent {
+        id: taken.id,
+        sealed: Bytes::new(),
+        stamp: taken.stamp,
+    };
+    bench.placed(&sent, 0);
+    // After a while without anything, the next record does not wait.
+    bench.now += ms(100);
+    bench.record(b"a");
+    assert_eq!(idle(&mut bench), Ready::Now);
 }
 
 #[test]

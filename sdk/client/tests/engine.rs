@@ -1,0 +1,372 @@
+//! The client against our own engine, in this process; or, with `HIGHWATER_BOOTSTRAP=host:port`,
+//! against any Kafka.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use highwater::admin::{AlterConfig, ConfigResource, ConfigSource, NewTopic, OffsetSpec};
+use highwater::{Client, Codec, Compression, ErrorCode, Record, Start, TopicPartition, Written};
+use highwater_engine::{Engine, Settings};
+use tempfile::TempDir;
+
+/// A cluster for one test.
+struct Peer {
+    bootstrap: String,
+    engine: Option<(Engine, TempDir)>,
+}
+
+impl Peer {
+    fn start() -> Self {
+        if let Ok(bootstrap) = std::env::var("HIGHWATER_BOOTSTRAP") {
+            return Self {
+                bootstrap,
+                engine: None,
+            };
+        }
+        let dir = TempDir::new().unwrap();
+        let engine = Engine::start(Settings::embedded(dir.path())).unwrap();
+        Self {
+            bootstrap: engine.local_addr().to_string(),
+            engine: Some((engine, dir)),
+        }
+    }
+
+    async fn client(&self) -> Client {
+        Client::builder(&self.bootstrap).connect().await.unwrap()
+    }
+}
+
+/// A name no other test, and no other run against the same cluster, uses.
+fn topic_name() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    format!(
+        "client-{}-{}",
+        std::process::id(),
+        COUNT.fetch_add(1, Ordering::Relaxed)
+    )
+}
+
+async fn topic(client: &Client, partitions: i32) -> String {
+    let name = topic_name();
+    let wanted = NewTopic::new(&name).partitions(partitions);
+    let created = client.admin().create_topics([wanted]).await.unwrap();
+    assert_eq!(created[&name].as_ref().unwrap().partitions, partitions);
+    name
+}
+
+#[tokio::test]
+async fn what_is_produced_in_any_codec_is_consumed_as_it_was() {
+    let peer = Peer::start();
+    let client = peer.client().await;
+    for codec in Codec::ALL {
+        let topic = topic(&client, 4).await;
+        let producer = client.producer().compression(codec).build().await.unwrap();
+        let mut acks = Vec::new();
+        for number in 0..2000u32 {
+            let key = number.to_be_bytes();
+            let value = vec![b'v'; usize::try_from(number % 500).unwrap()];
+            let record = Record::to(&topic).key(&key).value(&value).header("n", &key);
+            acks.push(
+                producer
+                    .enqueue(record.timestamp_ms(i64::from(number)))
+                    .await
+                    .unwrap(),
+            );
+        }
+        let mut placed = BTreeMap::new();
+        for (number, ack) in (0u32..).zip(acks) {
+            let metadata = ack.await.unwrap();
+            placed.insert((metadata.partition, metadata.offset.unwrap()), number);
+        }
+        let consumer = client.consumer().assign_topic(&topic, Start::Earliest);
+        let mut consumer = consumer.build().await.unwrap();
+        while !placed.is_empty() {
+            let batch = consumer.next_batch().await.unwrap().unwrap();
+            assert_eq!(batch.codec(), codec);
+            for record in &batch {
+                let number = placed
+                    .remove(&(batch.partition(), record.offset()))
+                    .unwrap();
+                assert_eq!(record.key(), Some(&number.to_be_bytes()[..]));
+                assert_eq!(
+                    record.value().unwrap().len(),
+                    usize::try_from(number % 500).unwrap()
+                );
+                assert_eq!(record.timestamp_ms(), i64::from(number));
+                let header = record.headers().next().unwrap();
+                assert_eq!((header.key, header.value), (&b"n"[..], record.key()));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_consumer_at_the_end_sees_what_comes() {
+    let peer = Peer::start();
+    let client = peer.client().await;
+    let topic = topic(&client, 1).await;
+    let producer = client.producer().build().await.unwrap();
+    let mut consumer = client
+        .consumer()
+        .assign(&topic, 0, Start::Earliest)
+        .fetch(1, Duration::from_secs(10))
+        .build()
+        .await
+        .unwrap();
+    for number in 0..20u32 {
+        let placed = producer
+            .send(Record::to(&topic).value(&number.to_be_bytes()))
+            .await
+            .unwrap();
+        let record = consumer.next().await.unwrap().unwrap();
+        assert_eq!(Some(record.offset()), placed.offset);
+        assert_eq!(record.value(), Some(&number.to_be_bytes()[..]));
+    }
+}
+
+#[tokio::test]
+async fn a_topic_is_created_described_grown_and_deleted() {
+    let peer = Peer::start();
+    let client = peer.client().await;
+    let admin = client.admin();
+    let name = topic_name();
+    let wanted = || {
+        NewTopic::new(&name)
+            .partitions(2)
+            .config("retention.ms", "12345")
+    };
+    assert!(admin.validate_topics([wanted()]).await.unwrap()[&name].is_ok());
+    let missing = admin.describe_topics([&name]).await.unwrap();
+    let missing = missing[&name].as_ref().unwrap_err();
+    assert_eq!(missing.code(), Some(ErrorCode::UnknownTopicOrPartition));
+    let created = admin.create_topics([wanted()]).await.unwrap();
+    let id = created[&name].as_ref().unwrap().id;
+    let again = admin.create_topics([wanted()]).await.unwrap();
+    let again = again[&name].as_ref().unwrap_err();
+    assert_eq!(again.code(), Some(ErrorCode::TopicAlreadyExists));
+    let listed = admin.list_topics().await.unwrap();
+    assert!(
+        listed
+            .iter()
+            .any(|topic| topic.name == name && topic.partitions == 2)
+    );
+    let grown = admin.create_partitions([(&name, 5)]).await.unwrap();
+    grown[&name].as_ref().unwrap();
+    let described = admin.describe_topics([&name]).await.unwrap();
+    let described = described[&name].as_ref().unwrap();
+    assert_eq!((described.id, described.partitions.len()), (id, 5));
+    let leader = described.partitions[4].leader.unwrap();
+    let cluster = admin.describe_cluster().await.unwrap();
+    assert!(cluster.brokers.iter().any(|broker| broker.id == leader));
+    admin.delete_topics([&name]).await.unwrap()[&name]
+        .as_ref()
+        .unwrap();
+    let gone = admin.delete_topics([&name]).await.unwrap();
+    let gone = gone[&name].as_ref().unwrap_err();
+    assert_eq!(gone.code(), Some(ErrorCode::UnknownTopicOrPartition));
+}
+
+#[tokio::test]
+async fn configs_are_described_and_changed_one_by_one() {
+    let peer = Peer::start();
+    let client = peer.client().await;
+    let admin = client.admin();
+    let name = topic(&client, 1).await;
+    let resource = ConfigResource::Topic(name.clone());
+    let set = AlterConfig::Set("retention.ms".to_owned(), "777".to_owned());
+    let changed = admin
+        .incremental_alter_configs([(resource.clone(), vec![set])])
+        .await
+        .unwrap();
+    changed[&resource].as_ref().unwrap();
+    let wrong = AlterConfig::Set("retention.ms".to_owned(), "soon".to_owned());
+    let refused = admin
+        .incremental_alter_configs([(resource.clone(), vec![wrong])])
+        .await
+        .unwrap();
+    let refused = refused[&resource].as_ref().unwrap_err();
+    assert_eq!(refused.code(), Some(ErrorCode::InvalidConfig));
+    // Kafka's brokers hear of it a little after the answer.
+    let mut seen = None;
+    for _ in 0..1000 {
+        let described = admin.describe_configs([resource.clone()]).await.unwrap();
+        let entries = described[&resource].as_ref().unwrap();
+        let entry = entries
+            .iter()
+            .find(|entry| entry.name == "retention.ms")
+            .unwrap();
+        seen = Some((entry.value.clone(), entry.source));
+        if entry.source == ConfigSource::Topic {
+            break;
+        }
+    }
+    assert_eq!(seen, Some((Some("777".to_owned()), ConfigSource::Topic)));
+    let broker = admin.describe_cluster().await.unwrap().brokers[0].id;
+    let broker = ConfigResource::Broker(broker);
+    let described = admin.describe_configs([broker.clone()]).await.unwrap();
+    assert!(!described[&broker].as_ref().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn offsets_are_listed_and_records_deleted() {
+    let peer = Peer::start();
+    let client = peer.client().await;
+    let admin = client.admin();
+    let name = topic(&client, 2).await;
+    let producer = client.producer().build().await.unwrap();
+    for number in 0..10i64 {
+        let record = Record::to(&name)
+            .partition(0)
+            .value("v")
+            .timestamp_ms(1000 + number);
+        producer.send(record).await.unwrap();
+    }
+    let place = TopicPartition::new(name.as_str(), 0);
+    let specs = [
+        (OffsetSpec::Earliest, Some(0)),
+        (OffsetSpec::Latest, Some(10)),
+        (OffsetSpec::Timestamp(1004), Some(4)),
+        (OffsetSpec::Timestamp(5000), None),
+        (OffsetSpec::MaxTimestamp, Some(9)),
+    ];
+    for (spec, expected) in specs {
+        let listed = admin.list_offsets([(place.clone(), spec)]).await.unwrap();
+        assert_eq!(
+            listed[&place].as_ref().unwrap().offset,
+            expected,
+            "{spec:?}"
+        );
+    }
+    let nowhere = TopicPartition::new(name.as_str(), 9);
+    let listed = admin
+        .list_offsets([(nowhere.clone(), OffsetSpec::Latest)])
+        .await
+        .unwrap();
+    let error = listed[&nowhere].as_ref().unwrap_err();
+    assert_eq!(error.code(), Some(ErrorCode::UnknownTopicOrPartition));
+    let deleted = admin
+        .delete_records([(place.clone(), Some(6))])
+        .await
+        .unwrap();
+    assert_eq!(deleted[&place].as_ref().unwrap(), &6);
+    let listed = admin
+        .list_offsets([(place.clone(), OffsetSpec::Earliest)])
+        .await
+        .unwrap();
+    assert_eq!(listed[&place].as_ref().unwrap().offset, Some(6));
+    let mut consumer = client
+        .consumer()
+        .assign(&name, 0, Start::Offset(2))
+        .offset_reset(highwater::OffsetReset::Earliest)
+        .build()
+        .await
+        .unwrap();
+    assert_eq!(consumer.next().await.unwrap().unwrap().offset(), 6);
+}
+
+#[tokio::test]
+async fn a_batch_beyond_max_message_bytes_is_split_and_a_record_beyond_it_refused() {
+    let peer = Peer::start();
+    let client = peer.client().await;
+    let name = topic_name();
+    let wanted = NewTopic::new(&name)
+        .partitions(1)
+        .config("max.message.bytes", "2000");
+    client.admin().create_topics([wanted]).await.unwrap()[&name]
+        .as_ref()
+        .unwrap();
+    let producer = client
+        .producer()
+        .linger(Duration::from_secs(60))
+        .build()
+        .await
+        .unwrap();
+    let mut acks = Vec::new();
+    for number in 0..50u32 {
+        let mut value = vec![0; 200];
+        value[..4].copy_from_slice(&number.to_be_bytes());
+        acks.push(
+            producer
+                .enqueue(Record::to(&name).value(&value))
+                .await
+                .unwrap(),
+        );
+    }
+    producer.flush().await;
+    for (number, ack) in (0i64..).zip(acks) {
+        assert_eq!(ack.await.unwrap().offset, Some(number));
+    }
+    let big = producer
+        .enqueue(Record::to(&name).value(&[0; 3000]))
+        .await
+        .unwrap();
+    producer.flush().await;
+    let error = big.await.unwrap_err();
+    assert_eq!(error.kind(), &highwater::ErrorKind::RecordTooLarge);
+    assert_eq!(error.possibly_written(), Written::No);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restarted_broker_costs_neither_records_nor_order() {
+    let mut peer = Peer::start();
+    // Somebody else's cluster is not ours to restart.
+    let Some((engine, dir)) = peer.engine.take() else {
+        return;
+    };
+    let address = engine.local_addr();
+    let client = peer.client().await;
+    let name = topic(&client, 3).await;
+    let producer = client
+        .producer()
+        .compression(Compression::of(Codec::Lz4))
+        .build();
+    let producer = producer.await.unwrap();
+    let sender = {
+        let (producer, name) = (producer.clone(), name.clone());
+        tokio::spawn(async move {
+            let mut acks = Vec::new();
+            for number in 0..6000u32 {
+                let partition = i32::try_from(number % 3).unwrap();
+                let value = number.to_be_bytes();
+                let record = Record::to(&name).partition(partition).value(&value);
+                acks.push(producer.enqueue(record).await.unwrap());
+                if number % 100 == 99 {
+                    acks.last().unwrap().clone().await.unwrap();
+                }
+            }
+            for ack in acks {
+                ack.await.unwrap();
+            }
+        })
+    };
+    // Some are there, most are not.
+    let mut consumer = client
+        .consumer()
+        .assign(&name, 0, Start::Earliest)
+        .build()
+        .await
+        .unwrap();
+    consumer.next().await.unwrap().unwrap();
+    engine.shutdown().unwrap();
+    let engine = restart(&dir, address);
+    sender.await.unwrap();
+    let consumer = client.consumer().assign_topic(&name, Start::Earliest);
+    let mut consumer = consumer.build().await.unwrap();
+    let mut next = [0u32, 1, 2];
+    for _ in 0..6000 {
+        let record = consumer.next().await.unwrap().unwrap();
+        let place = usize::try_from(record.partition()).unwrap();
+        assert_eq!(record.value(), Some(&next[place].to_be_bytes()[..]));
+        next[place] += 3;
+    }
+    assert_eq!(next, [6000, 6001, 6002]);
+    drop(engine);
+}
+
+fn restart(dir: &TempDir, address: std::net::SocketAddr) -> Engine {
+    let mut settings = Settings::embedded(dir.path());
+    settings.listeners[0].address.port = address.port();
+    Engine::start(settings).unwrap()
+}
