@@ -7,7 +7,7 @@ use bytes::Bytes;
 use highwater_log::FileRange;
 use highwater_partition::{DeleteRefusal, FetchRefusal, Lost, Refusal};
 use highwater_record::Defect;
-use highwater_wire::{DecodeError, EncodeError, Encoded, ErrorCode};
+use highwater_wire::{ApiKey, DecodeError, EncodeError, Encoded, ErrorCode};
 
 use crate::connection::Violation;
 
@@ -44,6 +44,14 @@ pub(crate) enum Cause {
     /// The request's body is not what its API and version say.
     #[error("request body: {0}")]
     Body(#[from] DecodeError),
+    /// The request names more than anybody has.
+    #[error("{api} request of {bytes} bytes names more rows than are answered")]
+    TooWide {
+        /// The API.
+        api: ApiKey,
+        /// Bytes of the body.
+        bytes: usize,
+    },
     /// The answer cannot be said in the version asked.
     #[error("answer: {0}")]
     Encode(#[from] EncodeError),
@@ -56,7 +64,7 @@ impl Cause {
     /// Whether the peer is to blame.
     pub(crate) fn is_violation(&self) -> bool {
         match self {
-            Cause::Violation(_) | Cause::Body(_) => true,
+            Cause::Violation(_) | Cause::Body(_) | Cause::TooWide { .. } => true,
             Cause::Unacknowledged(_) | Cause::Encode(_) | Cause::Read(_) => false,
         }
     }

@@ -10,7 +10,7 @@
 //!           └── take_answers() ──┘└ first_waiting()
 //! ```
 //!
-//! Invariants: places leave in the order they came; `answered_bytes` is the sum of the answers in line.
+//! Invariants: places leave in the order they came; `begun_bytes` and `answered_bytes` are the sums over the line.
 #![deny(clippy::indexing_slicing)]
 
 use std::collections::VecDeque;
@@ -30,6 +30,8 @@ pub(crate) struct Limits {
     pub(crate) frame_bytes_max: usize,
     /// Requests whose answers have not left yet. Kafka takes one at a time; more only ever helps producers.
     pub(crate) in_flight_max: usize,
+    /// Requests under way stop the reading at this many bytes of bodies; the first may have more.
+    pub(crate) begun_bytes_max: usize,
     /// Answers that wait behind an unfinished one stop the reading at this many bytes in memory.
     pub(crate) answered_bytes_max: usize,
 }
@@ -104,7 +106,8 @@ pub(crate) struct Connection<W> {
     frames: Frames,
     limits: Limits,
     served: fn(ApiKey) -> Option<RangeInclusive<i16>>,
-    line: VecDeque<Place<W>>,
+    line: VecDeque<(Place<W>, usize)>,
+    begun_bytes: usize,
     answered_bytes: usize,
     client_id: Option<Rc<str>>,
     /// Whether the peer was not understood.
@@ -122,17 +125,26 @@ impl<W> Connection<W> {
             limits,
             served,
             line: VecDeque::new(),
+            begun_bytes: 0,
             answered_bytes: 0,
             client_id: None,
             deaf: false,
         }
     }
 
-    /// Whether another request may be begun; otherwise the peer is not read until answers have left.
-    pub(crate) fn has_room(&self) -> bool {
+    /// Whether another request may be begun; otherwise the peer is not read until answers have left. When the shard is
+    /// `short` of memory, a connection has one request at a time.
+    pub(crate) fn has_room(&self, short: bool) -> bool {
+        let among_others = !short && self.begun_bytes < self.limits.begun_bytes_max;
         !self.deaf
+            && (self.line.is_empty() || among_others)
             && self.line.len() < self.limits.in_flight_max
             && self.answered_bytes < self.limits.answered_bytes_max
+    }
+
+    /// Bytes of the bodies of requests whose answers have not left.
+    pub(crate) fn begun_bytes(&self) -> usize {
+        self.begun_bytes
     }
 
     /// The next whole request in `buffer`, taken out of it.
@@ -148,7 +160,7 @@ impl<W> Connection<W> {
             Ok(inbound) => Received::Request(inbound),
             Err(violation) => {
                 self.deaf = true;
-                self.place(Place::Answered(Answer::Hangup(violation.into())));
+                self.place(Place::Answered(Answer::Hangup(violation.into())), 0);
                 Received::Violation
             }
         }
@@ -182,17 +194,18 @@ impl<W> Connection<W> {
         })
     }
 
-    /// Puts a request's place at the end of the line.
-    pub(crate) fn place(&mut self, place: Place<W>) {
+    /// Puts the place of a request with a body of `bytes` at the end of the line.
+    pub(crate) fn place(&mut self, place: Place<W>, bytes: usize) {
         if let Place::Answered(answer) = &place {
             self.answered_bytes += answer.memory_bytes();
         }
-        self.line.push_back(place);
+        self.begun_bytes += bytes;
+        self.line.push_back((place, bytes));
     }
 
-    /// What the first unfinished place waits for, if nothing unsent stands before it.
+    /// What the first unfinished place waits for; only answers stand before it.
     pub(crate) fn first_waiting(&mut self) -> Option<&mut W> {
-        self.line.iter_mut().find_map(|place| match place {
+        self.line.iter_mut().find_map(|(place, _)| match place {
             Place::Waiting(waiting) => Some(waiting),
             Place::Answered(_) => None,
         })
@@ -201,7 +214,7 @@ impl<W> Connection<W> {
     /// Answers the place that [`Self::first_waiting`] gave.
     pub(crate) fn answer_first(&mut self, answer: Answer) {
         let bytes = answer.memory_bytes();
-        for place in &mut self.line {
+        for (place, _) in &mut self.line {
             if matches!(place, Place::Waiting(_)) {
                 *place = Place::Answered(answer);
                 self.answered_bytes += bytes;
@@ -212,17 +225,18 @@ impl<W> Connection<W> {
 
     /// Moves every answer that is first in line to `out`. An error ends the connection once `out` has left.
     pub(crate) fn take_answers(&mut self, out: &mut Vec<Frame>) -> Result<(), Cause> {
-        while let Some(Place::Answered(_)) = self.line.front() {
-            let Some(Place::Answered(answer)) = self.line.pop_front() else {
+        while let Some((Place::Answered(_), _)) = self.line.front() {
+            let Some((Place::Answered(answer), bytes)) = self.line.pop_front() else {
                 break;
             };
+            self.begun_bytes -= bytes;
             self.answered_bytes -= answer.memory_bytes();
             match answer {
                 Answer::Frame(frame) => out.push(frame),
                 Answer::Silence => {}
                 Answer::Hangup(cause) => {
                     self.line.clear();
-                    self.answered_bytes = 0;
+                    (self.begun_bytes, self.answered_bytes) = (0, 0);
                     return Err(cause);
                 }
             }

@@ -12,7 +12,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use highwater_wire::{ApiKey, Cursor, Decode, Response, encode_response};
 
-use crate::answer::{Answer, Frame};
+use crate::answer::{Answer, Cause, Frame};
 use crate::connection::{Inbound, Place};
 use crate::handlers;
 use crate::metadata::image::{Endpoint, Node};
@@ -33,6 +33,8 @@ pub(crate) struct Context {
     pub(crate) correlation_id: i32,
     /// The client's name for itself.
     pub(crate) client_id: Option<Rc<str>>,
+    /// Whether the request's body is so long that it is worked on in turn.
+    pub(crate) is_wide: bool,
     /// The connection.
     pub(crate) guest: Rc<Guest>,
 }
@@ -57,6 +59,16 @@ impl Context {
     }
 }
 
+/// The longest body of any request but Produce, in bytes: a Fetch of 100,000 partitions has less. A row of some 20 bytes
+/// takes up to 40 times as much while it is worked on.
+const BODY_BYTES_MAX: usize = 4 << 20;
+
+/// Longer bodies are worked on in turn.
+const NARROW_BYTES: usize = 8 << 10;
+
+/// What the bodies that are worked on in turn may have together, per shard.
+pub(crate) const WIDE_REQUESTS_BYTES_MAX: usize = 16 << 20;
+
 macro_rules! served {
     ($($api:ident $versions:expr => $module:ident, $request:ident;)*) => {
         /// Every API that is served, with its versions.
@@ -67,6 +79,14 @@ macro_rules! served {
         ];
 
         async fn handle(shard: Rc<Shard>, context: Context, body: Bytes) -> Answer {
+            if body.len() > BODY_BYTES_MAX {
+                return Answer::Hangup(Cause::TooWide { api: context.api, bytes: body.len() });
+            }
+            let _turn = if context.is_wide {
+                Some(shard.wide_requests().acquire(body.len()).await)
+            } else {
+                None
+            };
             match context.api {
                 $(ApiKey::$api => {
                     let request = highwater_wire::message::$module::$request::decode(
@@ -122,6 +142,7 @@ pub(crate) fn begin(shard: &Rc<Shard>, guest: &Rc<Guest>, inbound: Inbound) -> P
         version: inbound.version,
         correlation_id: inbound.correlation_id,
         client_id: inbound.client_id,
+        is_wide: inbound.body.len() > NARROW_BYTES,
         guest: Rc::clone(guest),
     };
     tracing::trace!(

@@ -24,7 +24,7 @@ use highwater_reactor::{DetachedSocket, Instant, Listener, ShardId, Socket};
 use smallvec::SmallVec;
 
 use crate::answer::{Cause, Frame};
-use crate::connection::{Connection, Limits, Received};
+use crate::connection::{Connection, Limits, Place, Received};
 use crate::dispatch::{self, Waiting};
 use crate::errand::{self, Errand};
 use crate::seats::Seat;
@@ -44,6 +44,9 @@ pub(crate) const LARGE_FRAMES_BYTES_MAX: usize = 256 << 20;
 
 /// Requests of one connection whose answers are unsent. Clients keep 5, a few up to 20.
 const IN_FLIGHT_MAX: usize = 64;
+
+/// Bodies of one connection's requests that are not answered yet, in bytes: more than five of the largest usual ones.
+const BEGUN_BYTES_MAX: usize = 8 << 20;
 
 /// Answers of one connection that wait behind an unfinished one, in bytes.
 const ANSWERED_BYTES_MAX: usize = 1 << 20;
@@ -251,6 +254,7 @@ async fn exchange(shard: &Rc<Shard>, guest: &Rc<Guest>) -> Result<std::convert::
     let limits = Limits {
         frame_bytes_max: shard.image().broker().request_bytes_max as usize,
         in_flight_max: IN_FLIGHT_MAX,
+        begun_bytes_max: BEGUN_BYTES_MAX,
         answered_bytes_max: ANSWERED_BYTES_MAX,
     };
     let mut connection: Connection<Waiting> = Connection::new(limits, dispatch::versions);
@@ -259,15 +263,17 @@ async fn exchange(shard: &Rc<Shard>, guest: &Rc<Guest>) -> Result<std::convert::
     let mut frames = Vec::new();
     let mut turn = 0;
     let mut share = None;
+    let mut begun = Begun { shard, bytes: 0 };
     loop {
         let mut wanted = 0;
-        while connection.has_room() && !shard.is_closing() {
+        while connection.has_room(shard.is_short()) && !shard.is_closing() {
             match connection.next_request(&mut buffer) {
                 Received::Request(inbound) => {
                     shard.counters().request();
-                    share = None;
+                    let bytes = inbound.body.len();
                     let place = dispatch::begin(shard, guest, inbound);
-                    connection.place(place);
+                    connection.place(hold(share.take(), place), bytes);
+                    begun.set(connection.begun_bytes());
                 }
                 Received::Wanted(bytes) => {
                     wanted = bytes;
@@ -283,6 +289,7 @@ async fn exchange(shard: &Rc<Shard>, guest: &Rc<Guest>) -> Result<std::convert::
         }
         poll_answers(&mut connection).await;
         let verdict = connection.take_answers(&mut frames);
+        begun.set(connection.begun_bytes());
         if !frames.is_empty() {
             send(shard, guest, &frames).await?;
             frames.clear();
@@ -322,6 +329,37 @@ async fn exchange(shard: &Rc<Shard>, guest: &Rc<Guest>) -> Result<std::convert::
             }
         }
         held = held.max(buffer.capacity());
+    }
+}
+
+/// What a connection holds of its shard's memory for requests.
+struct Begun<'a> {
+    shard: &'a Shard,
+    bytes: usize,
+}
+
+impl Begun<'_> {
+    fn set(&mut self, bytes: usize) {
+        self.shard.begun(self.bytes, bytes);
+        self.bytes = bytes;
+    }
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        self.set(0);
+    }
+}
+
+/// Keeps a large request's share until it is answered.
+fn hold(share: Option<Permit>, place: Place<Waiting>) -> Place<Waiting> {
+    match (share, place) {
+        (Some(share), Place::Waiting(waiting)) => Place::Waiting(Box::pin(async move {
+            let answer = waiting.await;
+            drop(share);
+            answer
+        })),
+        (_, place) => place,
     }
 }
 
@@ -390,7 +428,7 @@ async fn wait(
         }
         // Not open, or we would not be here: this only asks to be woken.
         let _ = closing.as_mut().poll(task);
-        if !connection.has_room() {
+        if !connection.has_room(shard.is_short()) {
             return Poll::Pending;
         }
         if let Some(due) = due.as_mut().as_pin_mut() {

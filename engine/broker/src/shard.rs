@@ -16,6 +16,7 @@ use highwater_wire::ErrorCode;
 use uuid::Uuid;
 
 use crate::buffers::Buffers;
+use crate::dispatch::WIDE_REQUESTS_BYTES_MAX;
 use crate::errand::{self, Errand, Mailbox, Message, Reply};
 use crate::handlers::fetch_session::Sessions;
 use crate::handlers::init_producer_id::ProducerIds;
@@ -27,6 +28,9 @@ use crate::partitions::{CheckpointRow, Partitions, Storage};
 use crate::seats::Seats;
 use crate::serve::{self, Guest, LARGE_FRAMES_BYTES_MAX};
 use crate::stats::Counters;
+
+/// Bodies of requests under way on one shard, in bytes, beyond which a connection has one request at a time.
+const BEGUN_BYTES_MAX: usize = 256 << 20;
 
 /// Partitions remembered in fetch sessions, per shard: about 150 bytes each.
 const SESSION_PARTITIONS_MAX: usize = 500_000;
@@ -64,6 +68,8 @@ pub struct Shard {
     guests: RefCell<BTreeMap<u64, Rc<Guest>>>,
     guests_welcomed: Cell<u64>,
     large_frames: Semaphore,
+    wide_requests: Semaphore,
+    begun_bytes: Cell<usize>,
     buffers: Buffers,
     closing: Latch,
 }
@@ -97,6 +103,8 @@ impl Shard {
             guests: RefCell::default(),
             guests_welcomed: Cell::new(0),
             large_frames: Semaphore::new(LARGE_FRAMES_BYTES_MAX),
+            wide_requests: Semaphore::new(WIDE_REQUESTS_BYTES_MAX),
+            begun_bytes: Cell::new(0),
             buffers: Buffers::default(),
             closing: Latch::new(),
         });
@@ -246,6 +254,22 @@ impl Shard {
 
     pub(crate) fn sessions(&self) -> &RefCell<Sessions> {
         &self.sessions
+    }
+
+    /// A connection's requests under way have `after` bytes where they had `before`.
+    pub(crate) fn begun(&self, before: usize, after: usize) {
+        self.begun_bytes
+            .set(self.begun_bytes.get() - before + after);
+    }
+
+    /// Whether requests under way take so much memory that each connection may have but one.
+    pub(crate) fn is_short(&self) -> bool {
+        self.begun_bytes.get() >= BEGUN_BYTES_MAX
+    }
+
+    /// Who may work on a request with many rows now, in bytes of its body.
+    pub(crate) fn wide_requests(&self) -> &Semaphore {
+        &self.wide_requests
     }
 
     /// Who may receive a large frame now, in bytes.

@@ -19,6 +19,7 @@ fn limits() -> Limits {
     Limits {
         frame_bytes_max: 1000,
         in_flight_max: 3,
+        begun_bytes_max: 500,
         answered_bytes_max: 100,
     }
 }
@@ -90,9 +91,9 @@ fn a_request_is_found_whole_wherever_the_stream_is_cut() {
 #[test]
 fn answers_leave_in_the_order_the_requests_came_however_they_are_made() {
     let mut line = connection(limits());
-    line.place(Place::Waiting(1));
-    line.place(Place::Answered(frame(b"second")));
-    line.place(Place::Waiting(3));
+    line.place(Place::Waiting(1), 10);
+    line.place(Place::Answered(frame(b"second")), 10);
+    line.place(Place::Waiting(3), 10);
     assert_eq!(leave(&mut line), (vec![], Ok(())));
     assert_eq!(line.first_waiting(), Some(&mut 1));
     line.answer_first(frame(b"first"));
@@ -110,21 +111,35 @@ fn answers_leave_in_the_order_the_requests_came_however_they_are_made() {
 fn a_connection_takes_no_more_than_its_share_of_requests_and_of_unsent_answers() {
     let mut line = connection(limits());
     for request in 0..3 {
-        assert!(line.has_room());
-        line.place(Place::Waiting(request));
+        assert!(line.has_room(false));
+        line.place(Place::Waiting(request), 10);
     }
-    assert!(!line.has_room());
+    assert!(!line.has_room(false));
     line.answer_first(Answer::Silence);
     leave(&mut line).1.unwrap();
-    assert!(line.has_room());
+    assert!(line.has_room(false));
 
     let mut line = connection(limits());
-    line.place(Place::Waiting(0));
-    line.place(Place::Answered(frame(&[0; 100])));
-    assert!(!line.has_room());
+    line.place(Place::Waiting(0), 10);
+    line.place(Place::Answered(frame(&[0; 100])), 10);
+    assert!(!line.has_room(false));
     line.answer_first(Answer::Silence);
     assert_eq!(leave(&mut line).0.len(), 1);
-    assert!(line.has_room());
+    assert!(line.has_room(false));
+}
+
+#[test]
+fn bodies_under_way_are_bounded_but_one_request_always_goes() {
+    let mut line = connection(limits());
+    assert!(line.has_room(true), "nothing is under way");
+    line.place(Place::Waiting(1), 9999);
+    assert!(!line.has_room(false));
+    assert_eq!(line.begun_bytes(), 9999);
+    line.answer_first(Answer::Silence);
+    leave(&mut line).1.unwrap();
+    assert_eq!(line.begun_bytes(), 0);
+    line.place(Place::Waiting(2), 10);
+    assert!(line.has_room(false) && !line.has_room(true));
 }
 
 #[test]
@@ -139,10 +154,10 @@ fn a_frame_no_request_may_have_ends_the_connection_behind_the_answers_that_are_d
         (b"\0\0\0\0", "request header"),
     ] {
         let mut line = connection(limits());
-        line.place(Place::Waiting(1));
+        line.place(Place::Waiting(1), 10);
         let (_, received) = feed(&mut line, bytes);
         assert!(matches!(received, Received::Violation), "{received:?}");
-        assert!(!line.has_room(), "nobody listens any more");
+        assert!(!line.has_room(false), "nobody listens any more");
         assert_eq!(leave(&mut line), (vec![], Ok(())));
         line.answer_first(frame(b"due"));
         let (answers, verdict) = leave(&mut line);
@@ -187,11 +202,14 @@ fn api_versions_is_heard_in_any_version() {
 #[test]
 fn hanging_up_drops_what_stands_behind_it() {
     let mut line = connection(limits());
-    line.place(Place::Answered(frame(b"first")));
-    line.place(Place::Answered(Answer::Hangup(Cause::Unacknowledged(
-        ErrorCode::NotLeaderOrFollower,
-    ))));
-    line.place(Place::Waiting(3));
+    line.place(Place::Answered(frame(b"first")), 10);
+    line.place(
+        Place::Answered(Answer::Hangup(Cause::Unacknowledged(
+            ErrorCode::NotLeaderOrFollower,
+        ))),
+        10,
+    );
+    line.place(Place::Waiting(3), 10);
     let (answers, verdict) = leave(&mut line);
     assert_eq!(answers, [Bytes::from("first")]);
     assert!(verdict.unwrap_err().contains("NotLeaderOrFollower"));

@@ -41,6 +41,9 @@ use crate::{parking, route};
 /// Answers with fewer record bytes are read beside their head and leave in one write; larger ranges go by sendfile.
 const COPIED_BYTES_MAX: usize = 64 << 10;
 
+/// The longest wait of a request that is worked on in turn: others stand behind it. Clients ask again.
+const WIDE_WAIT_MS_MAX: u32 = 500;
+
 /// The first version with sessions (KIP-227).
 const SESSIONS_SINCE: i16 = 7;
 
@@ -110,7 +113,7 @@ pub(crate) async fn handle(
         .into_iter()
         .map(|want| resolve(&image, context.version, want))
         .collect();
-    let amount = amount(shard, &request);
+    let amount = amount(shard, context, &request);
     read(shard, context, &request, amount, &mut rows).await;
 
     let (session_id, rows) = match standing {
@@ -271,12 +274,18 @@ fn resolve(image: &Image, version: i16, want: Want) -> Row {
 }
 
 /// How much may be sent, and how much is worth sending before the time is up.
-fn amount(shard: &Shard, request: &FetchRequest<'_>) -> Amount {
+fn amount(shard: &Shard, context: &Context, request: &FetchRequest<'_>) -> Amount {
     let bytes_max = unsigned(request.max_bytes).min(shard.image().broker().fetch_max_bytes);
+    let wait_ms_max = if context.is_wide {
+        WIDE_WAIT_MS_MAX
+    } else {
+        u32::MAX
+    };
+    let wait_ms = unsigned(request.max_wait_ms).min(wait_ms_max);
     Amount {
         bytes_max,
         bytes_min: unsigned(request.min_bytes).min(bytes_max),
-        until: shard.reactor().now() + Duration::from_millis(unsigned(request.max_wait_ms).into()),
+        until: shard.reactor().now() + Duration::from_millis(wait_ms.into()),
     }
 }
 

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use highwater_reactor::ShardId;
-use highwater_record::{Codec, OwnedBatch};
+use highwater_record::{Codec, HEADER_BYTES, OwnedBatch};
 use highwater_wire::message::produce::{
     BatchIndexAndErrorMessage, PartitionProduceData, PartitionProduceResponse, ProduceRequest,
     ProduceResponse, TopicProduceResponse,
@@ -43,6 +43,9 @@ const ZSTD_SINCE: i16 = 7;
 /// The first version that names topics by id (KIP-516).
 const IDS_SINCE: i16 = 13;
 
+/// Rows that a request may have without a batch in them.
+const FREE_ROWS: usize = 1000;
+
 /// One partition's row of the answer, in the order of the request.
 struct Row {
     index: i32,
@@ -62,6 +65,16 @@ pub(crate) fn begin(shard: &Rc<Shard>, context: Context, body: Bytes) -> Place<W
         Ok(request) => request,
         Err(error) => return Place::Answered(Answer::Hangup(error.into())),
     };
+    let rows: usize = request
+        .topic_data
+        .iter()
+        .map(|topic| topic.partition_data.len() + 1)
+        .sum();
+    if rows > FREE_ROWS && rows * HEADER_BYTES > body.len() {
+        // More rows than can hold a batch: nothing but work and memory.
+        let (api, bytes) = (context.api, body.len());
+        return Place::Answered(Answer::Hangup(Cause::TooWide { api, bytes }));
+    }
     let acks = request.acks;
     let until = shard.reactor().now()
         + Duration::from_millis(request.timeout_ms.max(0).cast_unsigned().into());

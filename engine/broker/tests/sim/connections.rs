@@ -1,8 +1,11 @@
 use highwater_wire::message::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
+use highwater_wire::message::fetch::FetchRequest;
 use highwater_wire::message::metadata::MetadataRequest;
 use highwater_wire::{ApiKey, ErrorCode};
 
-use crate::harness::{Broker, Peer, batch, decoded, fetch_request, produce_request, seconds};
+use crate::harness::{
+    Broker, Peer, batch, decoded, fetch_request, fetched, produce_request, seconds,
+};
 
 fn hello() -> ApiVersionsRequest<'static> {
     ApiVersionsRequest {
@@ -110,6 +113,34 @@ fn a_length_alone_takes_no_memory() {
     });
     assert_eq!(broker.stats().connections, 64);
     assert_eq!(broker.stats().requests, 0);
+}
+
+#[test]
+fn a_request_that_names_more_than_anybody_has_ends_its_connection() {
+    let broker = Broker::start(40, 2, &[]);
+    broker.topic("orders", 2, &[]);
+    let rows = |count| (0..count).map(|row| (row, 0)).collect::<Vec<(i32, i64)>>();
+    let empty: Vec<(i32, &[u8])> = (0..2000).map(|row| (row, &b""[..])).collect();
+    let (mut wide, mut wider, mut hollow) = (broker.peer(), broker.peer(), broker.peer());
+    broker.world.run(async {
+        // 100,000 partitions are answered, and a wait of theirs is short: others stand behind it.
+        let request = FetchRequest {
+            max_wait_ms: i32::MAX,
+            ..fetch_request("orders", &rows(100_000))
+        };
+        let began = wide.reactor.now();
+        let frame = wide.ask(12, &request).await;
+        assert_eq!(fetched(12, &frame).len(), 100_000);
+        assert!(wide.reactor.now().duration_since(began) < seconds(2));
+        wider
+            .send(12, &fetch_request("orders", &rows(200_000)))
+            .await;
+        assert_eq!(wider.frame().await, None);
+        hollow.send(9, &produce_request(-1, "orders", &empty)).await;
+        assert_eq!(hollow.frame().await, None);
+        wide.produce("orders", 0, &batch(&["x"])).await.placed();
+    });
+    assert_eq!(broker.stats().violations, 2);
 }
 
 #[test]
