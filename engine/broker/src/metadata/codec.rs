@@ -173,10 +173,14 @@ pub(crate) fn decode(value: &[u8]) -> Result<Record, Error> {
             name: r.name.to_owned(),
             id: r.topic_id,
         },
+        // One that is replicated cannot be kept here as it should be.
+        MetadataRecord::Partition(r) if r.replicas.len() > 1 => {
+            return Err(Error::Unsupported("PartitionRecord with several replicas"));
+        }
         MetadataRecord::Partition(r) => Record::Partition {
             topic_id: r.topic_id,
             index: r.partition_id,
-            leader: r.leader,
+            leader: r.replicas.first().unwrap_or(r.leader),
             leader_epoch: LeaderEpoch::new(r.leader_epoch),
             partition_epoch: r.partition_epoch,
             directory: r.directories.first().unwrap_or_else(Uuid::nil),

@@ -67,6 +67,7 @@ impl Controller {
         let mut draft = empty.draft();
         let mut astray = 0_u64;
         let mut removed = BTreeSet::new();
+        let (node_id, mut stranger) = (birth.node.id, None);
         let config = journal_config(&empty);
         let journal = Journal::open(reactor, data_dir, config, &mut |record| {
             if !record.replay(&mut draft) {
@@ -75,8 +76,19 @@ impl Controller {
             if let Record::RemoveTopic { id } = record {
                 removed.insert(*id);
             }
+            if let Record::Partition { leader, .. } = record
+                && *leader != node_id
+            {
+                stranger = Some(*leader);
+            }
         })
         .await?;
+        if let Some(found) = stranger {
+            return Err(Error::Stranger {
+                found,
+                expected: node_id,
+            });
+        }
         if astray > 0 {
             tracing::warn!(
                 records = astray,

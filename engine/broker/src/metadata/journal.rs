@@ -9,17 +9,14 @@
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
-use highwater_log::names::{Kind, SegmentFile, Stage};
 use highwater_log::{Config, DataDir, Fence, Log, Opening};
-use highwater_reactor::{File, OpenOptions, Reactor};
-use highwater_record::{
-    Batch, BatchBuilder, Codec, Compression, Compressor, HEADER_BYTES, Header, LeaderEpoch, Limits,
-    Offset, Records,
-};
+use highwater_reactor::Reactor;
+use highwater_record::{Batch, BatchBuilder, Codec, Compression, Compressor, LeaderEpoch, Offset};
 use uuid::Uuid;
 
 use crate::metadata::codec;
 use crate::metadata::image::METADATA_TOPIC;
+use crate::metadata::reading::{self, Found};
 use crate::metadata::record::Record;
 
 /// The id of the metadata topic (`Uuid.METADATA_TOPIC_ID`).
@@ -27,9 +24,6 @@ pub(crate) const METADATA_TOPIC_ID: Uuid = Uuid::from_u128(1);
 
 /// The most bytes of a change, as it lies in the log: half of the smallest segment there can be.
 const CHANGE_BYTES_MAX: usize = 4 << 20;
-
-/// What is read as one batch at most: Kafka's own controllers write up to 8 MiB.
-const BATCH_BYTES_MAX: usize = 64 << 20;
 
 /// Why the metadata log cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +53,27 @@ pub enum Error {
         expected: Offset,
         /// What is wrong.
         fact: String,
+    },
+    /// What came before the log's first segment is not there.
+    #[error(
+        "the metadata log begins at offset {start} and no snapshot in {} goes that far: restore the directory from a copy",
+        dir.display()
+    )]
+    Beginning {
+        /// The metadata log's directory.
+        dir: PathBuf,
+        /// The first segment's offset.
+        start: Offset,
+    },
+    /// The log places a partition on other brokers than this one.
+    #[error(
+        "the metadata log places partitions on broker {found}, and this is broker {expected}: a directory of a cluster of several brokers cannot be taken over"
+    )]
+    Stranger {
+        /// The broker found.
+        found: i32,
+        /// This broker.
+        expected: i32,
     },
     /// A change that is too large to be one batch. Nothing was written.
     #[error("a change of {bytes} bytes exceeds limit {CHANGE_BYTES_MAX}")]
@@ -107,13 +122,7 @@ impl Journal {
         };
         let mut found = Found::default();
         if reactor.exists(&dir).map_err(io)? {
-            found = Reading {
-                reactor,
-                dir: &dir,
-                clean: data_dir.was_clean(),
-                visit,
-            }
-            .read()?;
+            found = reading::read(reactor, &dir, data_dir.was_clean(), visit)?;
         }
         let log = open_log(reactor, &data_dir.fence(), &dir, config, found.end)?;
         if log.end_offset() != found.end {
@@ -261,170 +270,4 @@ fn open_log(
         );
     }
     Ok(log)
-}
-
-/// What reading found: the offset after the last whole batch, and the last epoch.
-#[derive(Clone, Copy, Debug, Default)]
-struct Found {
-    end: Offset,
-    epoch: Option<LeaderEpoch>,
-}
-
-/// Reads the log before anything may be cut off it: whether a bad batch is a torn tail or damage is decided here.
-struct Reading<'a> {
-    reactor: &'a Reactor,
-    dir: &'a Path,
-    /// Whether the last run ended in order: nothing can be torn then.
-    clean: bool,
-    visit: &'a mut dyn FnMut(&Record),
-}
-
-impl Reading<'_> {
-    fn read(&mut self) -> Result<Found, Error> {
-        let mut segments: Vec<SegmentFile> = self
-            .reactor
-            .list(self.dir)
-            .map_err(|source| Error::Io {
-                path: self.dir.to_owned(),
-                source,
-            })?
-            .iter()
-            .filter_map(|entry| SegmentFile::parse(entry.name.to_str()?))
-            .filter(|file| file.kind == Kind::Log && file.stage == Stage::Live)
-            .collect();
-        segments.sort_by_key(|file| file.offset);
-        let mut found = Found::default();
-        let count = segments.len();
-        for (index, segment) in segments.iter().enumerate() {
-            let path = self.dir.join(segment.name());
-            let last = index + 1 == count;
-            if segment.offset != found.end {
-                return Err(Error::Damaged {
-                    path,
-                    position: 0,
-                    expected: found.end,
-                    fact: format!("the file begins at offset {}", segment.offset),
-                });
-            }
-            self.segment(&path, last, &mut found)?;
-        }
-        Ok(found)
-    }
-
-    fn segment(&mut self, path: &Path, last: bool, found: &mut Found) -> Result<(), Error> {
-        let io = |source| Error::Io {
-            path: path.to_owned(),
-            source,
-        };
-        let file = self.reactor.open(path, OpenOptions::READ).map_err(io)?;
-        let len = file.len().map_err(io)?;
-        let mut position = 0;
-        let mut bytes = Vec::new();
-        while position < len {
-            match batch_at(&file, position, len, &mut bytes).map_err(io)? {
-                Ok(batch) if batch.header().base_offset() == found.end => {
-                    self.batch(path, &batch, found)?;
-                    position += batch.len() as u64;
-                }
-                unexpected => {
-                    let fact = match unexpected {
-                        Ok(batch) => format!("a batch of offset {}", batch.header().base_offset()),
-                        Err(fact) => fact,
-                    };
-                    let torn = last
-                        && !self.clean
-                        && !batch_follows(&file, position, len, found.end).map_err(io)?;
-                    if torn {
-                        return Ok(());
-                    }
-                    return Err(Error::Damaged {
-                        path: path.to_owned(),
-                        position,
-                        expected: found.end,
-                        fact,
-                    });
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn batch(&mut self, path: &Path, batch: &Batch<'_>, found: &mut Found) -> Result<(), Error> {
-        let header = batch.header();
-        let mut scratch = Vec::new();
-        let mut decompressor = highwater_record::Decompressor::new();
-        let damaged = |offset, fact: String| Error::Damaged {
-            path: path.to_owned(),
-            position: 0,
-            expected: offset,
-            fact,
-        };
-        let records = Records::of(batch, &mut scratch, &mut decompressor, Limits::default())
-            .map_err(|error| damaged(found.end, error.to_string()))?;
-        for record in records {
-            let record = record.map_err(|defect| damaged(found.end, defect.to_string()))?;
-            if header.attributes().is_control() {
-                continue;
-            }
-            let value = record.value.unwrap_or_default();
-            let record = codec::decode(value).map_err(|source| Error::Record {
-                path: path.to_owned(),
-                offset: Offset::new(record.offset.get()),
-                source,
-            })?;
-            (self.visit)(&record);
-        }
-        found.end = header.last_offset().next();
-        found.epoch = found.epoch.max(Some(header.leader_epoch()));
-        Ok(())
-    }
-}
-
-/// The batch at `position`, or why there is none.
-fn batch_at<'b>(
-    file: &File,
-    position: u64,
-    len: u64,
-    bytes: &'b mut Vec<u8>,
-) -> std::io::Result<Result<Batch<'b>, String>> {
-    let left = usize::try_from(len - position).unwrap_or(usize::MAX);
-    bytes.clear();
-    bytes.resize(left.min(HEADER_BYTES), 0);
-    file.read_exact_at(position, bytes)?;
-    let Some(size) = Header::peek(bytes).map(Header::batch_bytes) else {
-        return Ok(Err(format!("{left} bytes are no batch")));
-    };
-    if size > left.min(BATCH_BYTES_MAX) {
-        return Ok(Err(format!("a batch of {size} bytes, {left} are left")));
-    }
-    bytes.resize(size.max(HEADER_BYTES), 0);
-    file.read_exact_at(position, bytes)?;
-    Ok(Batch::check(bytes).map_err(|defect| defect.to_string()))
-}
-
-/// Whether a whole batch of a later change lies behind a bad one. Only one change is under way at a time, so then the bad
-/// one had been durable.
-fn batch_follows(file: &File, position: u64, len: u64, expected: Offset) -> std::io::Result<bool> {
-    let rest = usize::try_from(len - position).unwrap_or(usize::MAX);
-    if rest > BATCH_BYTES_MAX {
-        return Ok(true);
-    }
-    let mut bytes = vec![0; rest];
-    file.read_exact_at(position, &mut bytes)?;
-    for start in 1..rest.saturating_sub(HEADER_BYTES - 1) {
-        let Some(candidate) = bytes.get(start..) else {
-            break;
-        };
-        let Some(header) = Header::peek(candidate) else {
-            break;
-        };
-        let plausible = header.magic() == 2
-            && header.base_offset() > expected
-            && header.batch_bytes() >= HEADER_BYTES
-            && header.batch_bytes() <= candidate.len();
-        if plausible && Batch::check(candidate).is_ok() {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }

@@ -6,6 +6,7 @@ mod codec;
 mod controller;
 pub mod image;
 mod journal;
+mod reading;
 mod record;
 pub(crate) mod topic_name;
 

@@ -363,6 +363,59 @@ fn a_change_that_no_batch_can_hold_is_refused_and_nothing_of_it_is_written() {
 }
 
 #[test]
+fn a_log_whose_beginning_is_a_snapshot_is_read_from_that() {
+    let world = World::with_shards(9, SHARDS);
+    let booted = boot(&world).unwrap();
+    assert_eq!(create(&world, &booted, "a", 2), Some(0));
+    assert_eq!(create(&world, &booted, "b", 1), Some(0));
+    assert_eq!(delete(&world, &booted, "a"), Some(0));
+    assert_eq!(create(&world, &booted, "c", 1), Some(0));
+    shutdown(&world, &booted).unwrap();
+
+    // As Kafka leaves a directory: what lies before some batch is in a snapshot, the log begins a little earlier.
+    let dir = std::path::Path::new("/data/__cluster_metadata-0");
+    let reactor = world.shard(0);
+    let log = dir.join("00000000000000000000.log");
+    let bytes = reactor.read_all(&log, 1 << 20).unwrap();
+    let starts: Vec<(usize, i64)> = highwater_record::batches(&bytes)
+        .scan(0, |position, batch| {
+            let batch = batch.unwrap();
+            let start = *position;
+            *position += batch.len();
+            Some((start, batch.header().base_offset().get()))
+        })
+        .collect();
+    let (log_from, log_start) = starts[2];
+    let (snapshot_to, snapshot_end) = starts[4];
+    let put = |path: std::path::PathBuf, bytes: &[u8]| {
+        let file = reactor.open(&path, highwater_reactor::OpenOptions::CREATE_NEW);
+        file.unwrap().append_at(0, &[bytes]).unwrap();
+    };
+    for name in reactor.list(dir).unwrap() {
+        if name.name.to_string_lossy().starts_with("000") {
+            reactor.remove_file(&dir.join(name.name)).unwrap();
+        }
+    }
+    put(dir.join(format!("{log_start:020}.log")), &bytes[log_from..]);
+    let missing = boot(&world).err().unwrap().to_string();
+    assert!(missing.contains("begins at offset"), "{missing}");
+    world.restart();
+    put(
+        dir.join(format!("{snapshot_end:020}-0000000000.checkpoint")),
+        &bytes[..snapshot_to],
+    );
+    let booted = boot(&world).unwrap();
+    assert_eq!(
+        topics(&world, &booted),
+        [("b".to_owned(), 1), ("c".to_owned(), 1)]
+    );
+    assert_eq!(create(&world, &booted, "d", 1), Some(0));
+    world.restart();
+    let booted = boot(&world).unwrap();
+    assert_eq!(topics(&world, &booted).len(), 3);
+}
+
+#[test]
 fn the_same_seed_is_the_same_life() {
     let life = |seed| {
         let world = World::with_shards(seed, SHARDS);
