@@ -499,13 +499,20 @@ fn take_out(state: &mut State) -> Result<Option<Reading>> {
     };
     state.waiting_bytes -= fetched.bytes.len();
     slot.cursor.taken(fetched.bytes.len());
-    // There is room for more of it.
-    if let Some(fetcher) = &slot.fetcher {
+    // There is room for more: of it, or of any when there was none at all.
+    if std::mem::take(&mut state.starved) {
+        state
+            .slots
+            .iter()
+            .filter_map(|slot| slot.fetcher.as_ref())
+            .for_each(|f| f.notify_one());
+    } else if let Some(fetcher) = &slot.fetcher {
         fetcher.notify_one();
     }
+    let place = state.slots[index].place.clone();
     Ok(Some(Reading {
         slot: index,
-        place: slot.place.clone(),
+        place,
         fetched,
     }))
 }

@@ -327,17 +327,43 @@ async fn without_an_assignment_there_is_nothing_to_wait_for() {
 
 #[tokio::test]
 async fn what_waits_stays_below_the_buffer_but_for_one_answer() {
-    let (cluster, client) = filled(1000).await;
+    let (cluster, client) = filled(100).await;
     let consumer = client
         .consumer()
         .assign("t", 0, Start::Earliest)
         .buffer_bytes(1);
+    // One batch at a time.
+    let consumer = consumer.configure(|config| config.partition_fetch_bytes_max = 1);
     let mut consumer = consumer.build().await.unwrap();
-    assert_eq!(offsets(&mut consumer, 1000).await.len(), 1000);
-    // Each answer of the paper broker holds all there is.
+    for batch in 0..10 {
+        // Nothing is asked for while one batch waits, however long.
+        consumer.next_batch().await.unwrap().unwrap();
+        assert!(cluster.count(ApiKey::Fetch) <= 3 + 2 * batch);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_busy_partition_does_not_wait_for_idle_ones() {
+    let cluster = Cluster::start(1).await;
+    cluster.topic("t", 4);
+    let client = client(&cluster).await;
+    fill(&client, 2000, 10, Compression::NONE).await;
+    let mut consumer = client
+        .consumer()
+        .assign_topic("t", Start::Earliest)
+        .fetch(1, Duration::from_secs(100))
+        .configure(|config| config.partition_fetch_bytes_max = 2000)
+        .build()
+        .await
+        .unwrap();
+    let start = tokio::time::Instant::now();
+    assert_eq!(
+        offsets(&mut consumer, 2000).await,
+        (0..2000).collect::<Vec<_>>()
+    );
     assert!(
-        cluster.count(ApiKey::Fetch) <= 3,
-        "{}",
-        cluster.count(ApiKey::Fetch)
+        start.elapsed() < Duration::from_secs(100),
+        "{:?}",
+        start.elapsed()
     );
 }

@@ -467,3 +467,102 @@ async fn keyless_records_stick_and_keyed_ones_follow_their_key() {
         .unwrap();
     assert_eq!(keyed.partition, (-790_332_482i32 & i32::MAX) % 8);
 }
+
+#[tokio::test]
+async fn a_cancelled_enqueue_leaves_no_trace() {
+    let cluster = Cluster::start(1).await;
+    cluster.topic("t", 1);
+    let client = client(&cluster).await;
+    let builder = client
+        .producer()
+        .batch_bytes(4096)
+        .request_bytes_max(4096)
+        .buffer_bytes(4096);
+    let producer = builder
+        .linger(Duration::from_secs(60))
+        .build()
+        .await
+        .unwrap();
+    cluster.fault(ApiKey::Produce, Fault::DoAndHang);
+    let first = producer
+        .enqueue(Record::to("t").value(&[1; 3000]))
+        .await
+        .unwrap();
+    for _ in 0..10 {
+        let waiting = producer.enqueue(Record::to("t").value(&[2; 3000]));
+        tokio::select! {
+            biased;
+            _ = waiting => panic!("there is no memory"),
+            () = tokio::task::yield_now() => {}
+        }
+    }
+    drop(client);
+    // The hanging connection is the only one; a new one answers.
+    let report = producer.shutdown(Duration::from_millis(1)).await;
+    assert_eq!(report.abandoned, 1);
+    assert!(first.await.is_err());
+    assert!(cluster.values("t", 0).len() <= 1);
+}
+
+#[tokio::test]
+async fn an_ack_can_be_polled_dropped_and_awaited_elsewhere() {
+    let cluster = Cluster::start(1).await;
+    cluster.topic("t", 1);
+    let client = client(&cluster).await;
+    let producer = client
+        .producer()
+        .linger(Duration::from_secs(60))
+        .build()
+        .await
+        .unwrap();
+    let mut ack = producer.enqueue(Record::to("t").value("v")).await.unwrap();
+    tokio::select! {
+        biased;
+        _ = &mut ack => panic!("nothing was sent yet"),
+        () = tokio::task::yield_now() => {}
+    }
+    let elsewhere = tokio::spawn(ack.clone());
+    drop(ack);
+    producer.flush().await;
+    assert_eq!(elsewhere.await.unwrap().unwrap().offset, Some(0));
+}
+
+#[tokio::test]
+async fn a_properties_file_sets_client_producer_and_consumer() {
+    let cluster = Cluster::start(1).await;
+    cluster.topic("t", 1);
+    let bootstrap = cluster.bootstrap();
+    let properties = [
+        ("bootstrap.servers", bootstrap.as_str()),
+        ("client.id", "from-a-file"),
+        ("acks", "all"),
+        ("linger.ms", "0"),
+        ("compression.type", "zstd"),
+        ("compression.zstd.level", "7"),
+        (
+            "key.serializer",
+            "org.apache.kafka.common.serialization.StringSerializer",
+        ),
+        ("auto.offset.reset", "earliest"),
+    ];
+    let client = Client::from_properties(properties)
+        .unwrap()
+        .connect()
+        .await
+        .unwrap();
+    let producer = client.producer().build().await.unwrap();
+    producer.send(Record::to("t").value("v")).await.unwrap();
+    let mut consumer = client
+        .consumer()
+        .assign("t", 0, highwater::Start::Offset(99))
+        .build()
+        .await
+        .unwrap();
+    let batch = consumer.next_batch().await.unwrap().unwrap();
+    assert_eq!(
+        (batch.codec(), batch.next_offset()),
+        (highwater::Codec::Zstd, 1)
+    );
+    let error = Client::from_properties([("bootstrap.server", "x")]).unwrap_err();
+    assert!(error.to_string().contains("bootstrap.servers"), "{error}");
+}

@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 use super::Start;
 use super::shared::{Fetched, Shared, Waiting, whole_batches};
-use crate::config::Isolation;
+use crate::config::{ConsumerConfig, Isolation};
 use crate::connection::{Connection, Reply};
 use crate::core::consumer::aborted::Aborted;
 use crate::core::consumer::cursor::Next;
@@ -33,6 +33,9 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// The last version without topic ids.
 const VERSION_BY_NAME_MAX: i16 = 12;
+/// How long a broker may wait at first while some partition is left out for being full; doubles with
+/// every empty answer.
+const HELD_BACK_WAIT: Duration = Duration::from_millis(5);
 /// The first version with sessions.
 const VERSION_SESSIONS: i16 = 7;
 
@@ -44,6 +47,8 @@ pub(super) struct Fetcher {
     session: Session,
     failures: u32,
     not_before: Duration,
+    /// Empty answers in a row while some partition was left out for being full.
+    held_back: u32,
 }
 
 /// What there is to do.
@@ -70,6 +75,8 @@ struct Asked {
     /// Of every slot, so that a session's partitions have names even when no longer wanted.
     places: Vec<(Arc<str>, i32)>,
     bytes_max: i32,
+    /// Whether some partition was left out for being full.
+    held_back: bool,
 }
 
 impl Fetcher {
@@ -82,6 +89,7 @@ impl Fetcher {
             session: Session::default(),
             failures: 0,
             not_before: Duration::ZERO,
+            held_back: 0,
         }
     }
 
@@ -143,8 +151,9 @@ impl Fetcher {
         let bytes_low = usize::try_from(config.partition_fetch_bytes_max)
             .unwrap_or(0)
             .div_ceil(2);
-        let state = shared.lock();
+        let mut state = shared.lock();
         let (mut look_ups, mut until) = (Vec::new(), None::<Duration>);
+        let mut held_back = false;
         let (mut wants, mut generations) = (BTreeMap::new(), BTreeMap::new());
         for (index, slot) in state.slots.iter().enumerate() {
             if !slot.assigned || slot.leader != self.broker {
@@ -170,14 +179,16 @@ impl Fetcher {
                     generations.insert(index, slot.cursor.generation());
                 }
                 Next::Wait(at) => until = Some(until.map_or(at, |until| until.min(at))),
+                Next::Full => held_back = true,
                 Next::Idle => {}
             }
         }
         if !look_ups.is_empty() {
             return Work::LookUp(look_ups);
         }
-        // Being woken by who takes from what waits is enough.
         let room = config.buffer_bytes.saturating_sub(state.waiting_bytes);
+        // Who takes from what waits wakes us.
+        state.starved |= room == 0;
         if wants.is_empty() || room == 0 {
             return Work::Nothing(until);
         }
@@ -192,7 +203,19 @@ impl Fetcher {
             generations,
             places,
             bytes_max,
+            held_back,
         })
+    }
+
+    /// How long the broker may wait for data. A partition left out because enough of it waits here
+    /// is soon wanted again, and could not be asked about before the others' answer: so that is not
+    /// waited for long, unless nobody takes anything anyway.
+    fn wait_max(&self, config: &ConsumerConfig, held_back: bool) -> Duration {
+        if !held_back {
+            return config.fetch_wait_max;
+        }
+        let wait = HELD_BACK_WAIT.saturating_mul(1 << self.held_back.min(10));
+        wait.min(config.fetch_wait_max)
     }
 
     async fn connect(&mut self, shared: &Shared) -> Result<Connection> {
@@ -316,6 +339,7 @@ impl Fetcher {
             forgotten.entry(topic).or_default().push(*partition);
         }
         let config = &shared.config;
+        let wait_max = self.wait_max(config, asked.held_back);
         let topics = topics.into_iter().map(|(topic, partitions)| FetchTopic {
             topic,
             topic_id: id(topic),
@@ -329,7 +353,7 @@ impl Fetcher {
                 partitions: Array::from(partitions),
             });
         let request = FetchRequest {
-            max_wait_ms: i32::try_from(config.fetch_wait_max.as_millis()).unwrap_or(i32::MAX),
+            max_wait_ms: i32::try_from(wait_max.as_millis()).unwrap_or(i32::MAX),
             min_bytes: config.fetch_bytes_min,
             max_bytes: asked.bytes_max,
             isolation_level: config.isolation.wire(),
@@ -389,10 +413,15 @@ impl Fetcher {
                 if code.is_error() {
                     arrived |= self.refused(shared, slot, generation, code);
                 } else {
-                    arrived |= take(shared, slot, generation, &data, &reply.frame);
+                    let from = (generation, asked.wants[&slot].offset);
+                    arrived |= take(shared, slot, from, &data, &reply.frame);
                 }
             }
         }
+        self.held_back = match (asked.held_back, arrived) {
+            (true, false) => self.held_back.saturating_add(1),
+            (false, _) | (_, true) => 0,
+        };
         if arrived {
             shared.arrived.notify_one();
         }
@@ -444,7 +473,7 @@ impl Fetcher {
 fn take(
     shared: &Shared,
     slot: usize,
-    generation: u32,
+    (generation, asked): (u32, i64),
     data: &PartitionData<'_>,
     frame: &Bytes,
 ) -> bool {
@@ -462,7 +491,7 @@ fn take(
     let Some(next_offset) = next_offset else {
         return false;
     };
-    if !cursor.fetched(generation, bytes, next_offset) {
+    if !cursor.fetched(generation, asked, bytes, next_offset) {
         return false;
     }
     let aborted = match shared.config.isolation {

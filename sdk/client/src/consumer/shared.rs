@@ -32,6 +32,8 @@ pub(super) struct State {
     pub(super) turn: VecDeque<usize>,
     /// Bytes that wait, over all slots.
     pub(super) waiting_bytes: usize,
+    /// Whether some fetcher found no room.
+    pub(super) starved: bool,
 }
 
 /// One partition of the assignment.

@@ -11,7 +11,7 @@ use highwater::ErrorCode;
 use highwater_record::{Batch, Header, LeaderEpoch, Offset, batches};
 use highwater_wire::frame::{Frames, Next};
 use highwater_wire::message::api_versions::ApiVersion;
-use highwater_wire::message::fetch::{FetchableTopicResponse, PartitionData};
+use highwater_wire::message::fetch::{FetchPartition, FetchableTopicResponse, PartitionData};
 use highwater_wire::message::list_offsets::{
     ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
 };
@@ -477,7 +477,7 @@ impl Cluster {
                     let mut partitions = Vec::new();
                     for partition in &topic.partitions {
                         let index = usize::try_from(partition.partition).unwrap();
-                        let data = state.read(asked, &name, index, partition.fetch_offset);
+                        let data = state.read(asked, &name, index, &partition);
                         found |= data.error_code != 0
                             || data.records.as_ref().is_some_and(|r| !r.is_empty());
                         partitions.push(PartitionData {
@@ -605,7 +605,15 @@ impl State {
         Ok(base)
     }
 
-    fn read(&self, asked: &Asked, topic: &str, index: usize, from: i64) -> PartitionData<'static> {
+    fn read(
+        &self,
+        asked: &Asked,
+        topic: &str,
+        index: usize,
+        wanted: &FetchPartition,
+    ) -> PartitionData<'static> {
+        let from = wanted.fetch_offset;
+        let bytes_max = usize::try_from(wanted.partition_max_bytes).unwrap();
         let log = &self.topics[topic].partitions[index];
         let code = match asked.refuse {
             Some(code) => code,
@@ -627,7 +635,8 @@ impl State {
         }
         for bytes in &log.batches {
             let header = Header::peek(bytes).unwrap();
-            if code == ErrorCode::None && header.next_offset().get() > from {
+            let fits = records.is_empty() || records.len() + bytes.len() <= bytes_max;
+            if code == ErrorCode::None && header.next_offset().get() > from && fits {
                 records.extend_from_slice(bytes);
             }
         }

@@ -47,6 +47,8 @@ pub(crate) enum Next {
     LookUp(Start),
     /// Fetch from this offset.
     Fetch(i64),
+    /// Nothing while so much of it waits here.
+    Full,
     /// Nothing before this time.
     Wait(Duration),
     /// Nothing until something happens.
@@ -109,7 +111,7 @@ impl Cursor {
             Stage::Stuck => return Next::Idle,
             Stage::Seeking(start) => Next::LookUp(start),
             Stage::Reading(_) if self.waiting >= WAITING_MAX || self.waiting_bytes >= bytes_low => {
-                return Next::Idle;
+                return Next::Full;
             }
             Stage::Reading(offset) => Next::Fetch(offset),
         };
@@ -122,7 +124,8 @@ impl Cursor {
 
     /// A look-up found `offset`.
     pub(crate) fn found(&mut self, generation: u32, offset: i64) {
-        if generation == self.generation {
+        // Two leaders in turn may have been asked.
+        if generation == self.generation && matches!(self.stage, Stage::Seeking(_)) {
             self.stage = Stage::Reading(offset);
             // After a reset, what still waits lies before it.
             self.position.get_or_insert(offset);
@@ -130,12 +133,19 @@ impl Cursor {
         }
     }
 
-    /// An answer to a fetch came, with batches up to `next_offset`. Returns whether it is wanted.
-    pub(crate) fn fetched(&mut self, generation: u32, bytes: usize, next_offset: i64) -> bool {
+    /// An answer to a fetch from `asked` came, with batches up to `next_offset`. Returns whether it
+    /// is wanted: two leaders in turn may have been asked the same.
+    pub(crate) fn fetched(
+        &mut self,
+        generation: u32,
+        asked: i64,
+        bytes: usize,
+        next_offset: i64,
+    ) -> bool {
         let Stage::Reading(offset) = &mut self.stage else {
             return false;
         };
-        if generation != self.generation {
+        if generation != self.generation || asked != *offset {
             return false;
         }
         *offset = next_offset.max(*offset);
@@ -205,10 +215,14 @@ mod tests {
     #[test]
     fn a_partition_with_enough_waiting_is_not_asked_about() {
         let mut cursor = Cursor::new(Start::Offset(0));
-        assert!(cursor.fetched(cursor.generation(), 999, 10));
+        assert!(cursor.fetched(cursor.generation(), 0, 999, 10));
         assert_eq!(cursor.next(NOW, LOW), Next::Fetch(10));
-        assert!(cursor.fetched(cursor.generation(), 999, 20));
-        assert_eq!(cursor.next(NOW, LOW), Next::Idle);
+        assert!(cursor.fetched(cursor.generation(), 10, 999, 20));
+        assert!(
+            !cursor.fetched(cursor.generation(), 10, 999, 20),
+            "the old leader's answer"
+        );
+        assert_eq!(cursor.next(NOW, LOW), Next::Full);
         cursor.taken(999);
         assert_eq!(cursor.next(NOW, LOW), Next::Fetch(20));
         assert_eq!(cursor.position(), Some(0));
@@ -221,7 +235,7 @@ mod tests {
         let mut cursor = Cursor::new(Start::Offset(0));
         let before = cursor.generation();
         cursor.seek(Start::Offset(500));
-        assert!(!cursor.fetched(before, 10, 10));
+        assert!(!cursor.fetched(before, 0, 10, 10));
         assert!(!cursor.out_of_range(before, OffsetReset::Fail));
         assert_eq!(cursor.next(NOW, LOW), Next::Fetch(500));
         let mut cursor = Cursor::new(Start::Latest);
@@ -256,7 +270,7 @@ mod tests {
         let until = NOW + Duration::from_millis(100);
         assert_eq!(cursor.next(NOW, LOW), Next::Wait(until));
         assert_eq!(cursor.next(until, LOW), Next::Fetch(5));
-        cursor.fetched(cursor.generation(), 1, 6);
+        cursor.fetched(cursor.generation(), 5, 1, 6);
         cursor.failed(until, &backoff, 200);
         assert_eq!(
             cursor.next(until, LOW),
