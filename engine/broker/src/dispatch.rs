@@ -14,9 +14,9 @@ use highwater_wire::{ApiKey, Cursor, Decode, Response, encode_response};
 
 use crate::answer::{Answer, Cause, Frame};
 use crate::connection::{Inbound, Place};
+use crate::guests::Guest;
 use crate::handlers;
 use crate::metadata::image::{Endpoint, Node};
-use crate::serve::Guest;
 use crate::shard::Shard;
 
 /// What a place in line waits for in production.
@@ -66,9 +66,6 @@ const BODY_BYTES_MAX: usize = 4 << 20;
 /// Longer bodies are worked on in turn.
 const NARROW_BYTES: usize = 8 << 10;
 
-/// What the bodies that are worked on in turn may have together, per shard.
-pub(crate) const WIDE_REQUESTS_BYTES_MAX: usize = 16 << 20;
-
 macro_rules! served {
     ($($api:ident $versions:expr => $module:ident, $request:ident;)*) => {
         /// Every API that is served, with its versions.
@@ -83,7 +80,7 @@ macro_rules! served {
                 return Answer::Hangup(Cause::TooWide { api: context.api, bytes: body.len() });
             }
             let _turn = if context.is_wide {
-                Some(shard.wide_requests().acquire(body.len()).await)
+                Some(shard.memory().wide_request(body.len()).await)
             } else {
                 None
             };

@@ -157,17 +157,17 @@ errands! {
     /// Sizes on disk.
     Sizes(crate::handlers::describe_log_dirs::Sizes),
     /// A connection to serve from now on.
-    Adopt(crate::serve::Adopt),
+    Adopt(crate::accept::Adopt),
     /// A change of the metadata, for the controller.
     Control(crate::metadata::Control),
     /// The data directory to open partitions in.
-    Mount(crate::shard::Mount),
+    Mount(crate::lifecycle::Mount),
     /// A new metadata image to take in.
-    Apply(crate::shard::Apply),
+    Apply(crate::lifecycle::Apply),
     /// What the checkpoints say of partitions there.
-    Checkpoint(crate::shard::Checkpoint),
+    Checkpoint(crate::lifecycle::Checkpoint),
     /// Connections to be ended in order.
-    Drain(crate::shard::Drain),
+    Drain(crate::lifecycle::Drain),
     /// The end.
-    Close(crate::shard::Close),
+    Close(crate::lifecycle::Close),
 }

@@ -9,8 +9,9 @@ use highwater_log::{DataDir, Error};
 use highwater_reactor::ShardId;
 
 use crate::errand;
+use crate::lifecycle::Checkpoint;
 use crate::partitions::{self, CheckpointRow};
-use crate::shard::{Checkpoint, Shard};
+use crate::shard::Shard;
 
 /// How often counters are brought up to date and offline partitions tried again.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);

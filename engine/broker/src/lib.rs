@@ -5,27 +5,33 @@
 //! Topics and configurations are an immutable image that a durable metadata log feeds (`metadata`, `config`).
 #![forbid(unsafe_code)]
 
+mod accept;
 mod answer;
 mod buffers;
 pub mod config;
 mod connection;
 mod dispatch;
 mod errand;
+mod guests;
 mod handlers;
 mod keeper;
+mod lifecycle;
+mod memory;
 pub mod metadata;
 mod parking;
 mod partitions;
 mod route;
 mod seats;
+mod send;
 mod serve;
 mod shard;
 mod stats;
 
+pub use accept::accept;
 pub use errand::Mailbox;
 pub use keeper::{checkpoint, write as write_checkpoints};
 pub use partitions::{CheckpointRow, Storage};
 pub use seats::Seats;
-pub use serve::accept;
+
 pub use shard::{Shard, Shared};
 pub use stats::{Counters, Stats};

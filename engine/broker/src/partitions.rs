@@ -279,8 +279,11 @@ impl Partitions {
                 self.owned.borrow_mut().insert(key, owned);
             }
             Err(error) => {
-                self.missing.borrow_mut().insert(key);
-                tracing::error!(topic = %topic.name, partition = index, %error, "the partition is offline");
+                // It is tried again every second; once is enough to say so.
+                if self.missing.borrow_mut().insert(key) {
+                    let topic = &topic.name;
+                    tracing::error!(%topic, partition = index, %error, "the partition is offline");
+                }
             }
         }
     }

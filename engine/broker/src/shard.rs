@@ -3,34 +3,29 @@
 //! It holds things together and does little itself: partitions are `partitions`', connections `serve`'s, the metadata
 //! `metadata`'s. One value per shard, shared by its tasks as an `Rc`; no borrow of it lives across an await.
 
-use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::BTreeMap;
-use std::future::Future;
+use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use highwater_partition::Partition;
-use highwater_reactor::local::{Latch, Semaphore};
+use highwater_reactor::local::Latch;
 use highwater_reactor::{Post, Reactor, ShardId};
 use highwater_wire::ErrorCode;
 use uuid::Uuid;
 
-use crate::buffers::Buffers;
-use crate::dispatch::WIDE_REQUESTS_BYTES_MAX;
-use crate::errand::{self, Errand, Mailbox, Message, Reply};
+use crate::errand::{self, Mailbox, Message, Reply};
+use crate::guests::{self, Guests};
 use crate::handlers::fetch_session::Sessions;
 use crate::handlers::init_producer_id::ProducerIds;
 use crate::keeper;
+use crate::lifecycle::{Apply, Close, Drain, Mount};
+use crate::memory::Memory;
 use crate::metadata::Controller;
 use crate::metadata::image::Image;
 use crate::parking::Parked;
 use crate::partitions::{CheckpointRow, Partitions, Storage};
 use crate::seats::Seats;
-use crate::serve::{self, Guest, LARGE_FRAMES_BYTES_MAX};
 use crate::stats::Counters;
-
-/// Bodies of requests under way on one shard, in bytes, beyond which a connection has one request at a time.
-const BEGUN_BYTES_MAX: usize = 256 << 20;
 
 /// Partitions remembered in fetch sessions, per shard: about 150 bytes each.
 const SESSION_PARTITIONS_MAX: usize = 500_000;
@@ -65,12 +60,8 @@ pub struct Shard {
     producer_ids: ProducerIds,
     parked: Parked,
     sessions: RefCell<Sessions>,
-    guests: RefCell<BTreeMap<u64, Rc<Guest>>>,
-    guests_welcomed: Cell<u64>,
-    large_frames: Semaphore,
-    wide_requests: Semaphore,
-    begun_bytes: Cell<usize>,
-    buffers: Buffers,
+    guests: Guests,
+    memory: Memory,
     closing: Latch,
 }
 
@@ -100,16 +91,12 @@ impl Shard {
             controller: OnceCell::new(),
             producer_ids: ProducerIds::new(),
             parked: Parked::default(),
-            guests: RefCell::default(),
-            guests_welcomed: Cell::new(0),
-            large_frames: Semaphore::new(LARGE_FRAMES_BYTES_MAX),
-            wide_requests: Semaphore::new(WIDE_REQUESTS_BYTES_MAX),
-            begun_bytes: Cell::new(0),
-            buffers: Buffers::default(),
+            guests: Guests::default(),
+            memory: Memory::new(),
             closing: Latch::new(),
         });
         reactor.spawn(do_errands(Rc::clone(&shard))).detach();
-        reactor.spawn(serve::sweep(Rc::clone(&shard))).detach();
+        reactor.spawn(guests::sweep(Rc::clone(&shard))).detach();
         reactor.spawn(keeper::keep(Rc::clone(&shard))).detach();
         shard
     }
@@ -124,9 +111,14 @@ impl Shard {
         &self.reactor
     }
 
-    /// What connections receive into.
-    pub(crate) fn buffers(&self) -> &Buffers {
-        &self.buffers
+    /// What requests may take of the shard's memory.
+    pub(crate) fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    /// The shard's connections.
+    pub(crate) fn guests(&self) -> &Guests {
+        &self.guests
     }
 
     /// The metadata as this shard knows them now.
@@ -170,8 +162,8 @@ impl Shard {
         self.controller.get().cloned()
     }
 
-    /// Ends the connections, once what they asked for is answered, and closes the partitions of every shard; what the checkpoints say then, or `None` when a
-    /// partition could not be closed and the next start must look at the logs.
+    /// Ends the connections, once what they asked for is answered, and closes the partitions of every shard; what the
+    /// checkpoints say then, or `None` when a partition could not be closed and the next start must look at the logs.
     pub async fn close(self: &Rc<Self>) -> Option<Vec<CheckpointRow>> {
         // Everywhere first: an answer on one shard may wait for a partition of another.
         self.everywhere(|| Drain).await;
@@ -218,6 +210,11 @@ impl Shard {
         }
     }
 
+    /// Where this shard's partitions lie, from now on.
+    pub(crate) fn set_partitions(&self, partitions: Partitions) {
+        *self.partitions.borrow_mut() = Some(Rc::new(partitions));
+    }
+
     pub(crate) fn partitions(&self) -> Option<Rc<Partitions>> {
         self.partitions.borrow().clone()
     }
@@ -255,43 +252,6 @@ impl Shard {
     pub(crate) fn sessions(&self) -> &RefCell<Sessions> {
         &self.sessions
     }
-
-    /// A connection's requests under way have `after` bytes where they had `before`.
-    pub(crate) fn begun(&self, before: usize, after: usize) {
-        self.begun_bytes
-            .set(self.begun_bytes.get() - before + after);
-    }
-
-    /// Whether requests under way take so much memory that each connection may have but one.
-    pub(crate) fn is_short(&self) -> bool {
-        self.begun_bytes.get() >= BEGUN_BYTES_MAX
-    }
-
-    /// Who may work on a request with many rows now, in bytes of its body.
-    pub(crate) fn wide_requests(&self) -> &Semaphore {
-        &self.wide_requests
-    }
-
-    /// Who may receive a large frame now, in bytes.
-    pub(crate) fn large_frames(&self) -> &Semaphore {
-        &self.large_frames
-    }
-
-    pub(crate) fn next_guest_id(&self) -> u64 {
-        self.guests_welcomed.replace(self.guests_welcomed.get() + 1)
-    }
-
-    pub(crate) fn welcome(&self, guest: Rc<Guest>) {
-        self.guests.borrow_mut().insert(guest.id(), guest);
-    }
-
-    pub(crate) fn part(&self, guest: &Guest) {
-        self.guests.borrow_mut().remove(&guest.id());
-    }
-
-    pub(crate) fn guests(&self) -> Vec<Rc<Guest>> {
-        self.guests.borrow().values().cloned().collect()
-    }
 }
 
 /// Does what other shards ask, in the order they asked; what waits runs on by itself.
@@ -303,73 +263,5 @@ async fn do_errands(shard: Rc<Shard>) {
             .reactor
             .spawn(async move { reply.send(rest.await) })
             .detach();
-    }
-}
-
-/// A new image to take in.
-pub(crate) struct Apply(Arc<Image>);
-
-impl Errand for Apply {
-    type Answer = ();
-
-    fn start(self, shard: &Rc<Shard>) -> impl Future<Output = ()> + use<> {
-        let shard = Rc::clone(shard);
-        async move { shard.apply(self.0).await }
-    }
-}
-
-/// Where this shard's partitions lie.
-pub(crate) struct Mount(Storage);
-
-impl Errand for Mount {
-    type Answer = ();
-
-    fn start(self, shard: &Rc<Shard>) -> impl Future<Output = ()> + use<> {
-        let partitions = Partitions::new(&shard.reactor, self.0);
-        *shard.partitions.borrow_mut() = Some(Rc::new(partitions));
-        std::future::ready(())
-    }
-}
-
-/// What the checkpoints say of this shard's partitions.
-pub(crate) struct Checkpoint;
-
-impl Errand for Checkpoint {
-    type Answer = Vec<CheckpointRow>;
-
-    fn start(self, shard: &Rc<Shard>) -> impl Future<Output = Self::Answer> + use<> {
-        let rows = shard
-            .partitions()
-            .map_or_else(Vec::new, |partitions| partitions.checkpoint());
-        std::future::ready(rows)
-    }
-}
-
-/// The end of connections: nothing new is begun, what was begun is answered.
-pub(crate) struct Drain;
-
-impl Errand for Drain {
-    type Answer = ();
-
-    fn start(self, shard: &Rc<Shard>) -> impl Future<Output = ()> + use<> {
-        shard.closing.open();
-        serve::drain(Rc::clone(shard))
-    }
-}
-
-/// The end of partitions.
-pub(crate) struct Close;
-
-impl Errand for Close {
-    type Answer = Option<Vec<CheckpointRow>>;
-
-    fn start(self, shard: &Rc<Shard>) -> impl Future<Output = Self::Answer> + use<> {
-        let partitions = shard.partitions();
-        async move {
-            match partitions {
-                Some(partitions) => partitions.close().await,
-                None => Some(Vec::new()),
-            }
-        }
     }
 }

@@ -248,6 +248,33 @@ fn large_answers_are_the_bytes_of_the_log() {
     });
 }
 
+#[test]
+fn short_ranges_among_long_ones_are_the_bytes_of_the_log_too() {
+    let broker = Broker::start(19, 2, &[]);
+    broker.topic("orders", 8, &[]);
+    let mut peer = broker.peer();
+    broker.world.run(async {
+        let value = |n: i32| format!("{n}-{}", "z".repeat(if n % 3 == 0 { 90_000 } else { 900 }));
+        for n in 0..40 {
+            peer.produce("orders", n % 8, &batch(&[&value(n)]))
+                .await
+                .placed();
+        }
+        let rows: Vec<(i32, i64)> = (0..8).map(|row| (row, 0)).collect();
+        let frame = peer.ask(12, &fetch_request("orders", &rows)).await;
+        for row in fetched(12, &frame) {
+            let sent: Vec<String> = (0..5).map(|n| value(n * 8 + row.partition)).collect();
+            assert_eq!(row.values(), sent, "partition {}", row.partition);
+        }
+        // One long, the others short: some copied, some spliced.
+        let rows: Vec<(i32, i64)> = (0..8).map(|row| (row, 4)).collect();
+        let frame = peer.ask(12, &fetch_request("orders", &rows)).await;
+        for row in fetched(12, &frame) {
+            assert_eq!(row.values(), [value(32 + row.partition)]);
+        }
+    });
+}
+
 /// One Fetch in a session: the error and session id of the answer, and the partitions in it.
 async fn in_session(
     peer: &mut Peer,
