@@ -28,7 +28,11 @@ fn batch() -> Vec<u8> {
     }
     let mut out = Vec::new();
     builder
-        .finish(&mut Compressor::new(), &Compression::of(Codec::None), &mut out)
+        .finish(
+            &mut Compressor::new(),
+            &Compression::of(Codec::None),
+            &mut out,
+        )
         .expect("nothing to compress");
     out
 }

@@ -25,7 +25,12 @@ impl Broker {
         let mut line = String::new();
         let stdout = child.stdout.take().expect("standard output is piped");
         BufReader::new(stdout).read_line(&mut line).expect("a line");
-        let address = line.trim_end().rsplit(' ').next().unwrap_or_default().to_owned();
+        let address = line
+            .trim_end()
+            .rsplit(' ')
+            .next()
+            .unwrap_or_default()
+            .to_owned();
         assert!(line.starts_with("highwater ready at "), "{line:?}");
         Broker { child, address }
     }
@@ -60,7 +65,13 @@ impl Broker {
     /// SIGTERM, and the status it ends with.
     fn stop(mut self) -> Option<i32> {
         let pid = self.child.id().to_string();
-        assert!(Command::new("kill").arg(&pid).status().expect("kill runs").success());
+        assert!(
+            Command::new("kill")
+                .arg(&pid)
+                .status()
+                .expect("kill runs")
+                .success()
+        );
         self.child.wait().expect("the broker ends").code()
     }
 }
@@ -73,11 +84,16 @@ impl Drop for Broker {
 }
 
 fn offline(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_highwater")).args(arguments).output().expect("it runs")
+    Command::new(env!("CARGO_BIN_EXE_highwater"))
+        .args(arguments)
+        .output()
+        .expect("it runs")
 }
 
 fn lines(count: usize) -> Vec<u8> {
-    (0..count).flat_map(|n| format!("{n} the quick brown fox\n").into_bytes()).collect()
+    (0..count)
+        .flat_map(|n| format!("{n} the quick brown fox\n").into_bytes())
+        .collect()
 }
 
 #[test]
@@ -90,7 +106,12 @@ fn a_file_comes_back_byte_for_byte_in_every_codec_and_the_directory_verifies() {
         broker.ok(&["topic", "create", &topic, "--partitions", "1"], b"");
         broker.ok(&["produce", &topic, "--codec", codec], &file);
         let back = broker.ok(&["consume", &topic, "--from-beginning", "--exit"], b"");
-        assert!(back == file, "{codec}: {} bytes in, {} out", file.len(), back.len());
+        assert!(
+            back == file,
+            "{codec}: {} bytes in, {} out",
+            file.len(),
+            back.len()
+        );
     }
     assert_eq!(broker.stop(), Some(0));
     let data = data.path().to_str().unwrap();
@@ -118,7 +139,10 @@ fn a_flipped_bit_is_named_by_file_and_offset() {
     let verified = offline(&["log", "verify", data.path().to_str().unwrap()]);
     assert_eq!(verified.status.code(), Some(1));
     let said = String::from_utf8(verified.stdout).unwrap();
-    assert!(said.contains("t-0/00000000000000000000.log at position"), "{said}");
+    assert!(
+        said.contains("t-0/00000000000000000000.log at position"),
+        "{said}"
+    );
     assert!(said.contains("crc"), "{said}");
     let dumped = offline(&["log", "dump", log.to_str().unwrap()]);
     assert_eq!(dumped.status.code(), Some(1));
@@ -131,14 +155,28 @@ fn keys_headers_and_offsets_are_kept_and_printed() {
     let produce = ["produce", "t", "-K", ":", "-H", "h=1", "-H", "i=2"];
     broker.ok(&produce, b"a:1\nb:2\nno key\n");
     let printed = broker.ok(
-        &["consume", "t", "--from-beginning", "-n", "3", "--format", "%t %p %o %k=%s %K %h\\n"],
+        &[
+            "consume",
+            "t",
+            "--from-beginning",
+            "-n",
+            "3",
+            "--format",
+            "%t %p %o %k=%s %K %h\\n",
+        ],
         b"",
     );
     let printed = String::from_utf8(printed).unwrap();
-    assert_eq!(printed, "t 0 0 a=1 1 h=1,i=2\nt 0 1 b=2 1 h=1,i=2\nt 0 2 =no key -1 h=1,i=2\n");
+    assert_eq!(
+        printed,
+        "t 0 0 a=1 1 h=1,i=2\nt 0 1 b=2 1 h=1,i=2\nt 0 2 =no key -1 h=1,i=2\n"
+    );
     let last = broker.ok(&["consume", "t", "--offset", "-1", "--exit", "--json"], b"");
     let last: serde_json::Value = serde_json::from_slice(&last).unwrap();
-    assert_eq!((&last["offset"], &last["value"]), (&2.into(), &"no key".into()));
+    assert_eq!(
+        (&last["offset"], &last["value"]),
+        (&2.into(), &"no key".into())
+    );
     assert_eq!(last["key"], serde_json::Value::Null);
 }
 
@@ -146,7 +184,16 @@ fn keys_headers_and_offsets_are_kept_and_printed() {
 fn topics_are_created_listed_described_and_deleted() {
     let data = TempDir::new().unwrap();
     let broker = Broker::start(data.path(), &[]);
-    let create = ["topic", "create", "a", "b", "--partitions", "3", "--config", "retention.ms=60000"];
+    let create = [
+        "topic",
+        "create",
+        "a",
+        "b",
+        "--partitions",
+        "3",
+        "--config",
+        "retention.ms=60000",
+    ];
     broker.ok(&create, b"");
     assert_eq!(broker.ok(&["topic", "list"], b""), b"a\nb\n");
     let described = broker.ok(&["topic", "describe", "a", "--json"], b"");
@@ -155,13 +202,22 @@ fn topics_are_created_listed_described_and_deleted() {
     assert_eq!(described[0]["configs"]["retention.ms"], "60000");
     let again = broker.run(&["topic", "create", "a"], b"");
     assert_eq!(again.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&again.stderr).contains("a: "), "{again:?}");
+    assert!(
+        String::from_utf8_lossy(&again.stderr).contains("a: "),
+        "{again:?}"
+    );
     broker.ok(&["topic", "create", "a", "--if-not-exists"], b"");
     broker.ok(&["topic", "delete", "a", "b"], b"");
     assert_eq!(broker.ok(&["topic", "list"], b""), b"");
-    let wrong = broker.run(&["topic", "create", "c", "--config", "retention.mss=1"], b"");
+    let wrong = broker.run(
+        &["topic", "create", "c", "--config", "retention.mss=1"],
+        b"",
+    );
     assert_eq!(wrong.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&wrong.stderr).contains("retention.mss"), "{wrong:?}");
+    assert!(
+        String::from_utf8_lossy(&wrong.stderr).contains("retention.mss"),
+        "{wrong:?}"
+    );
 }
 
 #[test]
