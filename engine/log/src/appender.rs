@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::names::{self, Kind};
 use crate::roll;
 use crate::segment::{Indexing, Segment, Shelf};
+use crate::small_file;
 
 /// Nothing is allocated ahead for a segment smaller than this: a machine may have ten thousand that stay so.
 const ALLOCATE_FROM_BYTES: u64 = 64 << 10;
@@ -64,9 +65,11 @@ impl Active {
 
     fn make(shelf: &Shelf<'_>, base: Offset, now_ms: i64, path: &Path) -> Result<Active, Error> {
         let failed = |error| Error::write(shelf.fence, "create", path, error);
+        // A file of that name is a leftover. Emptied, its batches could come back with a power cut; removed, they cannot.
+        small_file::remove(shelf.reactor, shelf.fence, path)?;
         let file = shelf
             .reactor
-            .open(path, OpenOptions::TRUNCATE)
+            .open(path, OpenOptions::CREATE_NEW)
             .map_err(failed)?;
         let mut active = Active {
             base,

@@ -111,28 +111,32 @@ impl<'a> Recovery<'a> {
         Ok(found)
     }
 
-    /// The end of a segment that was closed: indexes and headers agree to its last byte.
+    /// The end of a segment that was closed: the ends of both indexes and the headers agree to its last byte.
     fn closed_end(&self, segment: &Segment) -> Result<Option<(Indexing, Offset)>, Error> {
         let Some(indexes) = self.shelf.try_indexes(segment, Offset::MAX)? else {
             return Ok(None);
         };
         let file = segment.open_log(self.shelf.reactor, self.shelf.dir)?;
-        let (position, indexed) = match indexes.offsets.last() {
-            Some((last, position)) => (position, Some(last)),
-            None => (0, None),
-        };
-        let mut walk = Walk::new(&file, position, segment.bytes, segment.base);
         let largest = indexes.times.last();
-        let mut is_first = true;
+        let last = indexes.offsets.last();
+        let floor = indexes.offsets.floor(largest.offset);
+        let floor = floor.map_err(|error| Error::read(indexes.offsets.path(), error))?;
+        let from = floor.map_or(0, |(_, position)| position);
+        // What has to be met on the way: both entries, and the batch that is said to be the newest.
+        let mut unmet = [floor, last].into_iter().flatten().collect::<Vec<_>>();
+        let mut newest_met = indexes.times.len() == 0;
+        let mut walk = Walk::new(&file, from, segment.bytes, segment.base);
         loop {
             match walk.next() {
-                Ok(Some(Placed { header, .. })) => {
-                    let lies = is_first && indexed.is_some_and(|last| header.last_offset() != last);
-                    // A time index that was closed knows the newest record.
-                    if lies || header.max_timestamp() > largest.timestamp_ms {
-                        return Ok(None);
-                    }
-                    is_first = false;
+                Ok(Some(Placed { header, .. }))
+                    if header.max_timestamp() > largest.timestamp_ms =>
+                {
+                    return Ok(None);
+                }
+                Ok(Some(Placed { position, header })) => {
+                    unmet.retain(|entry| *entry != (header.last_offset(), position));
+                    newest_met |= header.last_offset() == largest.offset
+                        && header.max_timestamp() == largest.timestamp_ms;
                 }
                 Ok(None) => break,
                 Err(Stop::Broken(_)) => return Ok(None),
@@ -140,13 +144,8 @@ impl<'a> Recovery<'a> {
             }
         }
         let end = walk.expected();
-        if largest.offset >= end && segment.bytes > 0 {
-            return Ok(None);
-        }
-        Ok(Some((
-            Indexing::resume(indexes, largest, segment.bytes),
-            end,
-        )))
+        let agree = unmet.is_empty() && newest_met;
+        Ok(agree.then(|| (Indexing::resume(indexes, largest, segment.bytes), end)))
     }
 
     /// Makes the indexes of finished segments again where they cannot be right. A segment that is itself damaged keeps none.
@@ -332,8 +331,9 @@ impl<'a> Recovery<'a> {
         })
     }
 
-    /// Whether a segment may come after one that ended at `end`. Every byte of the one before may be sound although its end is
-    /// missing: a file's length reaches the device after its data, and the next segment's before it.
+    /// Whether a batch, or a segment, that begins at `base` may come after one that ended at `end`. Every byte of a segment may be
+    /// sound although its end is missing: a file's length reaches the device after its data, and the next segment's before it.
+    /// Gaps come from compaction, which touches only what is durable.
     fn follows(&self, end: Offset, base: Offset) -> bool {
         let nothing_known = self.recovery_point == Offset::ZERO;
         base == end
@@ -389,17 +389,15 @@ impl<'a> Recovery<'a> {
                 walk.step_over_damage(&placed);
                 continue;
             }
-            let fact = match (crc_holds, self.latest_before(&placed)) {
-                (false, _) => "the checksum does not hold".to_owned(),
-                (true, Some(latest)) if !is_below => {
-                    let found = placed.header.leader_epoch().get();
-                    format!("leader epoch {found} follows {}", latest.get())
-                }
-                (true, _) => {
-                    self.keep(&mut indexing, &placed)?;
-                    walk.step(&placed);
-                    continue;
-                }
+            let fact = if crc_holds {
+                self.objection(segment, &placed, walk.expected())
+            } else {
+                Some("the checksum does not hold".to_owned())
+            };
+            let Some(fact) = fact else {
+                self.keep(&mut indexing, &placed)?;
+                walk.step(&placed);
+                continue;
             };
             let (position, expected) = (placed.position, walk.expected());
             break Some(Break {
@@ -444,12 +442,21 @@ impl<'a> Recovery<'a> {
         indexing.add(&self.shelf, placed.position, bytes, last, timestamp_ms)
     }
 
-    /// The epoch that wrote from before this batch on, if it is later than the batch's own: the batch is of an older life of the
-    /// log, which had been cut off.
-    fn latest_before(&self, placed: &Placed) -> Option<LeaderEpoch> {
-        let found = placed.header.leader_epoch();
-        let latest = self.epochs.epoch_of(placed.header.base_offset());
-        latest.filter(|latest| found >= LeaderEpoch::ZERO && found < *latest)
+    /// Why a whole batch is not of this log. Offset and epoch lie outside of its checksum.
+    fn objection(&self, segment: &Segment, placed: &Placed, expected: Offset) -> Option<String> {
+        let header = &placed.header;
+        let base = header.base_offset();
+        if !self.follows(expected, base) {
+            return Some(format!("the batch there has offset {base}"));
+        }
+        if header.last_offset().get() - segment.base.get() > i64::from(i32::MAX) {
+            return Some(format!("offset {base} is out of the segment's reach"));
+        }
+        // A batch of an epoch that had ended before it is of an older life of the log, which had been cut off.
+        let latest = self.epochs.epoch_of(base)?;
+        let found = header.leader_epoch();
+        let is_stale = found >= LeaderEpoch::ZERO && found < latest && base >= self.recovery_point;
+        is_stale.then(|| format!("leader epoch {} follows {}", found.get(), latest.get()))
     }
 
     /// A segment that was gone through and is not the last.

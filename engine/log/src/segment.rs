@@ -61,15 +61,14 @@ impl Segment {
             .map_err(|error| Error::read(&path, error))
     }
 
-    /// Its largest timestamp and the last offset of the batch that has it; -1 when no batch has any.
-    pub(crate) fn largest(&self, shelf: &Shelf<'_>, end: Offset) -> Result<TimestampOffset, Error> {
-        if let Some(largest) = self.largest.get() {
-            return Ok(largest);
-        }
-        let times = shelf.indexes(self, end)?.times;
-        let largest = times.last();
+    /// Its largest timestamp and the last offset of the batch that has it (-1: no batch has any), once it was looked up.
+    pub(crate) fn largest(&self) -> Option<TimestampOffset> {
+        self.largest.get()
+    }
+
+    /// Keeps what was looked up.
+    pub(crate) fn keep_largest(&self, largest: TimestampOffset) {
         self.largest.set(Some(largest));
-        Ok(largest)
     }
 }
 

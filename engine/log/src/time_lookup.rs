@@ -8,8 +8,9 @@ use highwater_record::{Batch, Decompressor, LeaderEpoch, Limits, Offset, Record,
 
 use crate::error::Error;
 use crate::log::{Found, Log};
+use crate::segment::Segment;
 use crate::time_index::{TimeIndex, TimestampOffset};
-use crate::walk::{Placed, Walk};
+use crate::walk::{Placed, Stop, Walk, header_at};
 
 impl Log {
     /// The first record below `upto` whose timestamp is `timestamp_ms` or later.
@@ -93,12 +94,89 @@ impl Log {
         first_record(&file, &placed, wanted)
     }
 
-    /// The largest timestamp of a segment.
+    /// The largest timestamp of a segment, looked up once. The time index ends with it, and is held against the headers.
+    ///
+    /// In a segment that is damaged it is what can still be read of it: age must not hang on one bad batch.
+    ///
+    /// # Errors
+    /// [`Error::Unreadable`].
     pub(crate) fn largest(&self, at: usize) -> Result<TimestampOffset, Error> {
-        match self.sealed.get(at) {
-            Some(segment) => segment.largest(&self.shelf(), self.segment_end(at)),
-            None => Ok(self.active.indexing.largest),
+        let Some(segment) = self.sealed.get(at) else {
+            return Ok(self.active.indexing.largest);
+        };
+        if let Some(largest) = segment.largest() {
+            return Ok(largest);
         }
+        let largest = match self.indexed_largest(at, segment)? {
+            Some(largest) => largest,
+            None => match self.shelf().rebuild(segment) {
+                Ok(made) => made.times.last(),
+                Err(error @ Error::Unreadable { .. }) => return Err(error),
+                Err(_) => self.readable_largest(at, segment)?,
+            },
+        };
+        segment.keep_largest(largest);
+        Ok(largest)
+    }
+
+    /// What the time index ends with, if the batch there bears it out and none behind it is newer.
+    fn indexed_largest(
+        &self,
+        at: usize,
+        segment: &Segment,
+    ) -> Result<Option<TimestampOffset>, Error> {
+        let Some(indexes) = self.shelf().try_indexes(segment, self.segment_end(at))? else {
+            return Ok(None);
+        };
+        let last = indexes.times.last();
+        let file = self.log_file(at)?;
+        let mut position = 0;
+        if indexes.times.len() > 0 {
+            let placed = match self.locate(last.offset) {
+                Ok((found, position)) if found == at => {
+                    header_at(&file, position)?.map(|header| (header, position))
+                }
+                Ok(_) | Err(Error::Corrupt { .. }) => None,
+                Err(error) => return Err(error),
+            };
+            match placed {
+                Some((header, there))
+                    if header.last_offset() == last.offset
+                        && header.max_timestamp() == last.timestamp_ms =>
+                {
+                    position = there;
+                }
+                _ => return Ok(None),
+            }
+        }
+        let mut walk = Walk::new(&file, position, segment.bytes, segment.base);
+        loop {
+            match walk.next() {
+                Ok(Some(placed)) if placed.header.max_timestamp() > last.timestamp_ms => {
+                    return Ok(None);
+                }
+                Ok(Some(_)) => {}
+                Ok(None) | Err(Stop::Broken(_)) => return Ok(Some(last)),
+                Err(stop @ Stop::Unreadable(_)) => return Err(stop.into_error(&file)),
+            }
+        }
+    }
+
+    /// The largest timestamp up to the first damage.
+    fn readable_largest(&self, at: usize, segment: &Segment) -> Result<TimestampOffset, Error> {
+        let file = self.log_file(at)?;
+        let mut largest = TimestampOffset::none(segment.base);
+        let mut walk = Walk::new(&file, 0, segment.bytes, segment.base);
+        while let Ok(Some(Placed { header, .. })) = walk.next() {
+            if header.max_timestamp() > largest.timestamp_ms {
+                let (timestamp_ms, offset) = (header.max_timestamp(), header.last_offset());
+                largest = TimestampOffset {
+                    timestamp_ms,
+                    offset,
+                };
+            }
+        }
+        Ok(largest)
     }
 
     /// The largest timestamp of those batches of a segment that may be read.

@@ -115,7 +115,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The same, to be used with [`Walk::next_checked`].
+    /// The same, to be used with [`Walk::peek_checked`].
     pub(crate) fn checked(file: &'a File, position: u64, end: u64, expected: Offset) -> Walk<'a> {
         Walk {
             file,
