@@ -120,8 +120,7 @@ pub(crate) async fn crash(arguments: &Crash) -> Result<Outcome> {
             eprintln!("{kill} kills: {acknowledged} records acknowledged, {received} received");
         }
     }
-    // Let the last engine answer what waits before the load ends.
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    // The load ends when the last engine has answered for everything.
     stop.store(true, Ordering::Relaxed);
     producing.await?;
     let mut consumer = consuming.await??;
