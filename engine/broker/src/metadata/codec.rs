@@ -40,6 +40,17 @@ pub(crate) fn encode(record: &Record) -> Result<Vec<u8>, EncodeError> {
         })
         .encode(0),
         Record::RegisterBroker(registration) => register(registration),
+        Record::FenceBroker { id, epoch } => {
+            MetadataRecord::from(wire::BrokerRegistrationChangeRecord {
+                broker_id: *id,
+                broker_epoch: *epoch,
+                fenced: 1,
+                in_controlled_shutdown: 1,
+                log_dirs: Array::empty(),
+                cordoned_log_dirs: None,
+            })
+            .encode(1)
+        }
         Record::Topic { name, id } => MetadataRecord::from(wire::TopicRecord {
             name,
             topic_id: *id,
@@ -169,6 +180,11 @@ pub(crate) fn decode(value: &[u8]) -> Result<Record, Error> {
             level: r.feature_level,
         },
         MetadataRecord::RegisterBroker(r) => registered(&r),
+        MetadataRecord::BrokerRegistrationChange(r) if r.fenced == 1 => Record::FenceBroker {
+            id: r.broker_id,
+            epoch: r.broker_epoch,
+        },
+        MetadataRecord::BrokerRegistrationChange(_) => Record::NoOp,
         MetadataRecord::Topic(r) => Record::Topic {
             name: r.name.to_owned(),
             id: r.topic_id,
@@ -201,7 +217,6 @@ pub(crate) fn decode(value: &[u8]) -> Result<Record, Error> {
         | MetadataRecord::UnregisterBroker(_)
         | MetadataRecord::FenceBroker(_)
         | MetadataRecord::UnfenceBroker(_)
-        | MetadataRecord::BrokerRegistrationChange(_)
         | MetadataRecord::ZkMigrationState(_)
         | MetadataRecord::BeginTransaction(_)
         | MetadataRecord::EndTransaction(_)
@@ -292,6 +307,7 @@ mod tests {
                 rack: Some("r".into()),
                 directory: Uuid::from_u128(5),
             }),
+            Record::FenceBroker { id: 1, epoch: 9 },
             Record::Topic {
                 name: "t".into(),
                 id,

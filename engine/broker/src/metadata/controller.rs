@@ -136,11 +136,19 @@ impl Controller {
         receiver.await.unwrap_or(gone)
     }
 
-    /// Waits for the change under way and closes the metadata log; no change is made any more.
+    /// Waits for the change under way, ends this run's registration, and closes the metadata log; no change is made any
+    /// more.
     pub async fn close(&self) -> Result<(), Error> {
         let permit = self.line.acquire(1).await;
         // Kept for good: whoever still waits in line is not let in.
         std::mem::forget(permit);
+        let image = self.image();
+        // Whoever takes the directory over need not wait for this broker to be missed.
+        let fence = Record::FenceBroker {
+            id: image.node().id,
+            epoch: image.broker_epoch(),
+        };
+        self.write(&[fence]).await?;
         self.journal.close().await
     }
 
@@ -258,6 +266,7 @@ fn announce(record: &Record) {
         }
         Record::Feature { .. }
         | Record::RegisterBroker(_)
+        | Record::FenceBroker { .. }
         | Record::Partition { .. }
         | Record::PartitionChange { .. }
         | Record::ProducerIds { .. }

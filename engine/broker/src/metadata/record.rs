@@ -18,6 +18,13 @@ pub enum Record {
     },
     /// A broker begins a run.
     RegisterBroker(Registration),
+    /// A broker ends a run in order: until it begins another, nothing is to be expected of it.
+    FenceBroker {
+        /// `node.id`.
+        id: i32,
+        /// The epoch of the run that ends.
+        epoch: i64,
+    },
     /// There is a topic.
     Topic {
         /// Its name.
@@ -151,7 +158,7 @@ impl Record {
                 Resource::Broker(_) => {}
             },
             Record::ProducerIds { next, .. } => draft.set_next_producer_id(*next),
-            Record::NoOp => {}
+            Record::FenceBroker { .. } | Record::NoOp => {}
         }
         true
     }

@@ -333,13 +333,13 @@ fn a_change_that_no_batch_can_hold_is_refused_and_nothing_of_it_is_written() {
     let world = World::with_shards(2, SHARDS);
     let booted = boot(&world).unwrap();
     let value = "x".repeat(32_000);
-    let names: Vec<String> = (0..150).map(|n| format!("t{n}")).collect();
+    let names: Vec<String> = (0..120).map(|n| format!("t{n}")).collect();
     let request = CreateTopicsRequest {
         topics: names
             .iter()
             .map(|name| CreatableTopic {
                 name,
-                num_partitions: 1,
+                num_partitions: if name == "t0" { 9_000 } else { 1 },
                 replication_factor: 1,
                 assignments: Array::empty(),
                 configs: Array::from([CreatableTopicConfig {
