@@ -67,7 +67,7 @@ pub struct Shard {
 
 impl Shard {
     /// A shard without partitions that does errands for the others from now on. `image` is where the metadata stand
-    /// until the first [`Shard::apply`].
+    /// until the first one is applied.
     pub fn start(
         reactor: &Reactor,
         mailbox: Mailbox,

@@ -48,7 +48,7 @@ impl Partition {
     /// Makes a new partition in `dir`, which must not exist, and returns when the directory is on stable media.
     ///
     /// # Errors
-    /// [`Error`]; what was made so far is left for the caller to remove.
+    /// [`enum@Error`]; what was made so far is left for the caller to remove.
     pub async fn create(
         host: &Host,
         dir: PathBuf,
@@ -73,7 +73,7 @@ impl Partition {
     /// Opens what is in `dir`. Whatever a crash left behind is on stable media, or cut, before anybody may read it.
     ///
     /// # Errors
-    /// [`Error`]; nothing of the log's content is changed but what recovery had cut.
+    /// [`enum@Error`]; nothing of the log's content is changed but what recovery had cut.
     pub async fn open(
         host: &Host,
         dir: PathBuf,

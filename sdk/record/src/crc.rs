@@ -11,9 +11,9 @@ pub fn crc32c(bytes: &[u8]) -> u32 {
 /// The CRC of `first` followed by `second`, from the CRCs of both and the length of `second` in
 /// bytes.
 ///
-/// A CRC is a polynomial over GF(2) modulo [`POLYNOMIAL`]; putting bytes after it multiplies it by
+/// A CRC is a polynomial over GF(2) modulo `POLYNOMIAL`; putting bytes after it multiplies it by
 /// x^8 for each. The length is taken in digits of four bits, each with its power ready in
-/// [`POWERS`]: 64 KiB take five multiplications, where reading them again would take a microsecond.
+/// `POWERS`: 64 KiB take five multiplications, where reading them again would take a microsecond.
 pub fn combine(first: u32, second: u32, second_bytes: usize) -> u32 {
     let mut moved = first;
     let mut digits = second_bytes;

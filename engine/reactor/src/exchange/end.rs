@@ -295,7 +295,7 @@ impl<Q, A> Drop for End<Q, A> {
     }
 }
 
-/// A call under way; see [`Post::call`].
+/// A call under way; see [`Post::call`](super::Post::call).
 #[derive(Debug)]
 #[must_use = "a dropped call throws its answer away"]
 pub struct Calling<Q, A> {
