@@ -117,6 +117,7 @@ served! {
     InitProducerId 0..=5 => init_producer_id, InitProducerIdRequest;
     OffsetForLeaderEpoch 2..=4 => offset_for_leader_epoch, OffsetForLeaderEpochRequest;
     DescribeLogDirs 1..=5 => describe_log_dirs, DescribeLogDirsRequest;
+    ListConfigResources 0..=1 => list_config_resources, ListConfigResourcesRequest;
     DescribeProducers 0..=0 => describe_producers, DescribeProducersRequest;
 }
 

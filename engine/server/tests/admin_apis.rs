@@ -7,7 +7,8 @@ use highwater_engine::Engine;
 use highwater_wire::message::{
     alter_configs, create_partitions as partitions, create_topics as topics,
     delete_topics as deletion, describe_cluster as cluster, describe_configs as described,
-    describe_topic_partitions as pages, incremental_alter_configs as incremental, metadata,
+    describe_topic_partitions as pages, incremental_alter_configs as incremental,
+    list_config_resources as listing, metadata,
 };
 use highwater_wire::{Array, ErrorCode, Message, decode_response};
 use peer::{Peer, start};
@@ -489,5 +490,66 @@ fn deleting_can_be_forbidden() {
             decode_response::<deletion::DeleteTopicsResponse<'_>>(version, &frame).unwrap();
         assert_eq!(response.responses.first().unwrap().error_code, code.id());
     }
+    engine.shutdown().unwrap();
+}
+
+#[test]
+fn resources_with_settings_are_listed_by_type() {
+    let (_dir, engine, mut peer) = engine(&[("node.id", "7")]);
+    create(&mut peer, 7, new_topic("t", 1, &[]), false);
+    let set = incremental::IncrementalAlterConfigsRequest {
+        resources: Array::from([incremental::AlterConfigsResource {
+            resource_type: 32,
+            resource_name: "g",
+            configs: Array::from([incremental::AlterableConfig {
+                name: "consumer.session.timeout.ms",
+                config_operation: 0,
+                value: Some("50000"),
+            }]),
+        }]),
+        validate_only: false,
+    };
+    let frame = peer.call(1, &set);
+    let (_, response) =
+        decode_response::<incremental::IncrementalAlterConfigsResponse<'_>>(1, &frame).unwrap();
+    assert_eq!(response.responses.first().unwrap().error_code, 0);
+
+    let mut list = |version: i16, types: &[i8]| {
+        let request = listing::ListConfigResourcesRequest {
+            resource_types: types.iter().copied().collect(),
+        };
+        let frame = peer.call(version, &request);
+        let (_, response) =
+            decode_response::<listing::ListConfigResourcesResponse<'_>>(version, &frame).unwrap();
+        let found: Vec<(i8, String)> = response
+            .config_resources
+            .iter()
+            .map(|r| (r.resource_type, r.resource_name.to_owned()))
+            .collect();
+        (response.error_code, found)
+    };
+    let named = |kind, name: &str| (kind, name.to_owned());
+    assert_eq!(
+        list(1, &[]),
+        (
+            0,
+            vec![named(2, "t"), named(4, "7"), named(8, "7"), named(32, "g")]
+        )
+    );
+    assert_eq!(list(1, &[32]), (0, vec![named(32, "g")]));
+    assert_eq!(list(1, &[16]), (0, vec![]));
+    assert_eq!(list(1, &[99]), (ErrorCode::UnsupportedVersion.id(), vec![]));
+    assert_eq!(list(0, &[]), (0, vec![]));
+
+    let mut look = |key: &str| describe(&mut peer, 4, 32, "g", key);
+    let value = |text: &str| Some(text.to_owned());
+    assert_eq!(
+        look("consumer.session.timeout.ms"),
+        Ok((value("50000"), 8, 1))
+    );
+    assert_eq!(
+        look("consumer.heartbeat.interval.ms"),
+        Ok((value("5000"), 5, 1))
+    );
     engine.shutdown().unwrap();
 }

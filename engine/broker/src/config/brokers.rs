@@ -16,7 +16,20 @@ const WITH_RETENTION: &str =
 const BACK_PRESSURE: &str = "a connection is not read while its requests wait";
 const BACKLOG: &str = "the kernel's own maximum is asked for";
 const BUFFERS: &str = "the kernel sizes the buffers of each connection by itself";
+const NO_LINGER: &str = "group records are appended at once; what is appended while the log is being made durable rides the next flush";
+const NO_BUFFER: &str = "group records are encoded into the batch that is appended";
+const AT_ONCE: &str = "an assignment is computed when something changes";
+const LOAD: &str = "groups are read batch by batch";
+const COMMIT: &str = "a commit is answered when its log has it, or has failed";
 const STABLE_ONLY: &str = "only stable versions are offered";
+
+/// The assignors by their names and, as Kafka takes them too, by their classes.
+const ASSIGNORS: &[&str] = &[
+    "uniform",
+    "range",
+    "org.apache.kafka.coordinator.group.assignor.UniformAssignor",
+    "org.apache.kafka.coordinator.group.assignor.RangeAssignor",
+];
 
 const RETENTION: &[Synonym] = &[
     same("log.retention.ms"),
@@ -99,48 +112,68 @@ pub static BROKERS: &[Entry] = &[
         .default("57671680"),
     Entry::new("fetch.purgatory.purge.interval.requests", INT, "How often Kafka tidies its waiting requests.")
         .default("1000").idle(NO_PURGATORY),
-    Entry::new("group.consumer.assignors", Kind::List(&[]), "The server-side assignors on offer.")
-        .default("uniform,range").waits(Feature::Groups),
+    Entry::new("group.consumer.assignment.interval.ms", int(0), "The least time between two assignments of a group.")
+        .default("1000").idle(AT_ONCE),
+    Entry::new("group.consumer.assignors", Kind::List(ASSIGNORS), "The server-side assignors on offer, the default one first.")
+        .default("uniform,range"),
     Entry::new("group.consumer.heartbeat.interval.ms", int(1), "The heartbeat interval given to members.")
-        .default("5000").waits(Feature::Groups),
+        .default("5000"),
+    Entry::new("group.consumer.max.assignment.interval.ms", int(0), "The longest assignment interval a group may set.")
+        .default("15000").idle(AT_ONCE),
     Entry::new("group.consumer.max.heartbeat.interval.ms", int(1), "The longest heartbeat interval a group may set.")
-        .default("15000").waits(Feature::Groups),
+        .default("15000"),
     Entry::new("group.consumer.max.session.timeout.ms", int(1), "The longest session a group may set.")
-        .default("60000").waits(Feature::Groups),
+        .default("60000"),
     Entry::new("group.consumer.max.size", int(1), "The most members of one group.")
-        .default("2147483647").waits(Feature::Groups),
-    Entry::new("group.consumer.migration.policy", Kind::Text, "Whether classic and new members may share a group.")
-        .default("bidirectional").waits(Feature::Groups),
+        .default("2147483647"),
+    Entry::new("group.consumer.migration.policy", Kind::AnyCase(&["disabled", "downgrade", "upgrade", "bidirectional"]), "Whether a group may change between the classic and the consumer protocol while it has members.")
+        .default("bidirectional"),
+    Entry::new("group.consumer.min.assignment.interval.ms", int(0), "The shortest assignment interval a group may set.")
+        .default("0").idle(AT_ONCE),
     Entry::new("group.consumer.min.heartbeat.interval.ms", int(1), "The shortest heartbeat interval a group may set.")
-        .default("5000").waits(Feature::Groups),
+        .default("5000"),
     Entry::new("group.consumer.min.session.timeout.ms", int(1), "The shortest session a group may set.")
-        .default("45000").waits(Feature::Groups),
+        .default("45000"),
     Entry::new("group.consumer.regex.refresh.interval.ms", int(10_000), "How often pattern subscriptions are resolved anew.")
-        .default("600000").waits(Feature::Groups),
+        .default("600000"),
     Entry::new("group.consumer.session.timeout.ms", int(1), "How long a member may be silent.")
-        .default("45000").waits(Feature::Groups),
-    Entry::new("group.coordinator.append.linger.ms", int(0), "How long group records wait for company.")
-        .default("5").waits(Feature::Groups),
+        .default("45000"),
+    Entry::new("group.coordinator.append.linger.ms", int(-1), "How long group records wait for company.")
+        .default("-1").idle(NO_LINGER),
+    Entry::new("group.coordinator.background.threads", int(1), "The size of Kafka's pool for work beside group coordination.")
+        .default("2").idle(SHARDS),
+    Entry::new("group.coordinator.cached.buffer.max.bytes", int(524_288), "Memory kept for the next group records.")
+        .default("1048588").idle(NO_BUFFER),
     Entry::new("group.coordinator.rebalance.protocols", Kind::List(&["consumer", "classic", "share", "streams"]), "The rebalance protocols on offer.")
-        .default("classic,consumer,streams").waits(Feature::Groups),
+        .default("classic,consumer,streams"),
     Entry::new("group.coordinator.threads", int(1), "The size of Kafka's pool for group coordination.")
-        .default("4").waits(Feature::Groups),
+        .default("4").idle(SHARDS),
     Entry::new("group.initial.rebalance.delay.ms", INT, "How long the first rebalance of an empty group waits for more members.")
-        .default("3000").waits(Feature::Groups),
+        .default("3000"),
     Entry::new("group.max.session.timeout.ms", INT, "The longest session a classic member may ask for.")
-        .default("1800000").waits(Feature::Groups),
+        .default("1800000"),
     Entry::new("group.max.size", int(1), "The most members of a classic group.")
-        .default("2147483647").waits(Feature::Groups),
+        .default("2147483647"),
     Entry::new("group.min.session.timeout.ms", INT, "The shortest session a classic member may ask for.")
-        .default("6000").waits(Feature::Groups),
+        .default("6000"),
+    Entry::new("group.share.assignment.interval.ms", int(0), "The least time between two assignments of a group.")
+        .default("1000").waits(Feature::ShareGroups),
     Entry::new("group.share.assignors", Kind::List(&[]), "The assignors of share groups.")
         .default("simple").waits(Feature::ShareGroups),
     Entry::new("group.share.delivery.count.limit", Kind::Int(2, 10), "How often a record is offered.")
         .default("5").waits(Feature::ShareGroups),
     Entry::new("group.share.heartbeat.interval.ms", int(1), "The heartbeat interval given to members.")
         .default("5000").waits(Feature::ShareGroups),
+    Entry::new("group.share.initialize.retry.interval.ms", int(1), "The pause before the state of a share group is initialized again.")
+        .default("30000").waits(Feature::ShareGroups),
+    Entry::new("group.share.max.assignment.interval.ms", int(0), "The longest assignment interval a group may set.")
+        .default("15000").waits(Feature::ShareGroups),
+    Entry::new("group.share.max.delivery.count.limit", Kind::Int(5, 25), "The most a group may set.")
+        .default("10").waits(Feature::ShareGroups),
     Entry::new("group.share.max.heartbeat.interval.ms", int(1), "The longest heartbeat interval a group may set.")
         .default("15000").waits(Feature::ShareGroups),
+    Entry::new("group.share.max.partition.max.record.locks", int(100), "The most a group may set.")
+        .default("4000").waits(Feature::ShareGroups),
     Entry::new("group.share.max.record.lock.duration.ms", Kind::Int(30_000, 3_600_000), "The longest lock a group may set.")
         .default("60000").waits(Feature::ShareGroups),
     Entry::new("group.share.max.session.timeout.ms", int(1), "The longest session a group may set.")
@@ -149,8 +182,14 @@ pub static BROKERS: &[Entry] = &[
         .default("2000").waits(Feature::ShareGroups),
     Entry::new("group.share.max.size", Kind::Int(1, 1000), "The most members of one share group.")
         .default("200").waits(Feature::ShareGroups),
+    Entry::new("group.share.min.assignment.interval.ms", int(0), "The shortest assignment interval a group may set.")
+        .default("0").waits(Feature::ShareGroups),
+    Entry::new("group.share.min.delivery.count.limit", Kind::Int(2, 5), "The least a group may set.")
+        .default("2").waits(Feature::ShareGroups),
     Entry::new("group.share.min.heartbeat.interval.ms", int(1), "The shortest heartbeat interval a group may set.")
         .default("5000").waits(Feature::ShareGroups),
+    Entry::new("group.share.min.partition.max.record.locks", int(100), "The least a group may set.")
+        .default("100").waits(Feature::ShareGroups),
     Entry::new("group.share.min.record.lock.duration.ms", Kind::Int(1000, 30_000), "The shortest lock a group may set.")
         .default("15000").waits(Feature::ShareGroups),
     Entry::new("group.share.min.session.timeout.ms", int(1), "The shortest session a group may set.")
@@ -161,6 +200,32 @@ pub static BROKERS: &[Entry] = &[
         .default("30000").waits(Feature::ShareGroups),
     Entry::new("group.share.session.timeout.ms", int(1), "How long a member may be silent.")
         .default("45000").waits(Feature::ShareGroups),
+    Entry::new("group.streams.assignment.interval.ms", int(0), "The least time between two assignments of a group.")
+        .default("1000").waits(Feature::StreamsGroups),
+    Entry::new("group.streams.heartbeat.interval.ms", int(1), "The heartbeat interval given to members.")
+        .default("5000").waits(Feature::StreamsGroups),
+    Entry::new("group.streams.initial.rebalance.delay.ms", int(0), "How long the first rebalance of an empty group waits for more members.")
+        .default("3000").waits(Feature::StreamsGroups),
+    Entry::new("group.streams.max.assignment.interval.ms", int(0), "The longest assignment interval a group may set.")
+        .default("15000").waits(Feature::StreamsGroups),
+    Entry::new("group.streams.max.heartbeat.interval.ms", int(1), "The longest heartbeat interval a group may set.")
+        .default("15000").waits(Feature::StreamsGroups),
+    Entry::new("group.streams.max.session.timeout.ms", int(1), "The longest session a group may set.")
+        .default("60000").waits(Feature::StreamsGroups),
+    Entry::new("group.streams.max.size", int(1), "The most members of one streams group.")
+        .default("2147483647").waits(Feature::StreamsGroups),
+    Entry::new("group.streams.max.standby.replicas", int(0), "The most standby replicas a group may set.")
+        .default("2").waits(Feature::StreamsGroups),
+    Entry::new("group.streams.min.assignment.interval.ms", int(0), "The shortest assignment interval a group may set.")
+        .default("0").waits(Feature::StreamsGroups),
+    Entry::new("group.streams.min.heartbeat.interval.ms", int(1), "The shortest heartbeat interval a group may set.")
+        .default("5000").waits(Feature::StreamsGroups),
+    Entry::new("group.streams.min.session.timeout.ms", int(1), "The shortest session a group may set.")
+        .default("45000").waits(Feature::StreamsGroups),
+    Entry::new("group.streams.num.standby.replicas", int(0), "How many standby replicas each task has.")
+        .default("0").waits(Feature::StreamsGroups),
+    Entry::new("group.streams.session.timeout.ms", int(1), "How long a member may be silent.")
+        .default("45000").waits(Feature::StreamsGroups),
     Entry::new("highwater.durability", Kind::Choice(&["flushed", "written"]), "Default of the topic setting `highwater.durability`.")
         .default("flushed").dynamic(),
     Entry::new("highwater.shards", int(0), "How many shards, each a thread with its own partitions and connections; 0 takes one for each core the process may use.")
@@ -313,23 +378,23 @@ pub static BROKERS: &[Entry] = &[
     Entry::new("num.replica.fetchers", INT, "Threads that fetch from each leader.")
         .default("1").dynamic().waits(Feature::Replication),
     Entry::new("offset.metadata.max.bytes", INT, "The longest note a commit may carry.")
-        .default("4096").waits(Feature::Groups),
+        .default("4096"),
     Entry::new("offsets.commit.timeout.ms", int(1), "How long a commit may wait for its log.")
-        .default("5000").waits(Feature::Groups),
+        .default("5000").idle(COMMIT),
     Entry::new("offsets.load.buffer.size", int(1), "The read size when offsets are loaded.")
-        .default("5242880").waits(Feature::Groups),
+        .default("5242880").idle(LOAD),
     Entry::new("offsets.retention.check.interval.ms", long(1), "How often expired offsets are looked for.")
-        .default("600000").waits(Feature::Groups),
+        .default("600000"),
     Entry::new("offsets.retention.minutes", int(1), "How long the offsets of an empty group are kept.")
-        .default("10080").waits(Feature::Groups),
-    Entry::new("offsets.topic.compression.codec", INT, "The codec of the offsets topic.")
-        .default("0").waits(Feature::Groups),
+        .default("10080"),
+    Entry::new("offsets.topic.compression.codec", Kind::Int(0, 4), "The codec group records are written in: 0 none, 1 gzip, 2 snappy, 3 lz4, 4 zstd.")
+        .default("0"),
     Entry::new("offsets.topic.num.partitions", int(1), "How many partitions the offsets topic gets.")
-        .default("50").waits(Feature::Groups),
+        .default("50"),
     Entry::new("offsets.topic.replication.factor", Kind::Short(1, i16::MAX), "The replication factor of the offsets topic; on one node it gets 1.")
-        .default("3").waits(Feature::Groups),
+        .default("3"),
     Entry::new("offsets.topic.segment.bytes", int(1), "The segment size of the offsets topic.")
-        .default("104857600").waits(Feature::Groups),
+        .default("104857600"),
     Entry::new("process.roles", Kind::List(&["broker", "controller"]), "Which roles this process has; broker and controller are always one here.")
         .default("broker,controller").idle(ONE_PROCESS),
     Entry::new("producer.id.expiration.check.interval.ms", int(1), "How often idle producers are looked for.")
@@ -441,7 +506,8 @@ pub static BROKERS: &[Entry] = &[
     Entry::new("unstable.api.versions.enable", Kind::Boolean, "Whether unfinished versions of APIs are offered.")
         .default("false").idle(STABLE_ONLY),
     Entry::new("unstable.feature.versions.enable", Kind::Boolean, "Whether unfinished versions of features are offered.")
-        .default("false").idle(STABLE_ONLY),];
+        .default("false").idle(STABLE_ONLY),
+];
 
 /// A broker setting by its name.
 pub fn find(name: &str) -> Option<&'static Entry> {

@@ -59,12 +59,12 @@ pub enum Effect {
 pub enum Feature {
     /// More than one node.
     Replication,
-    /// Consumer groups.
-    Groups,
     /// Transactions.
     Transactions,
     /// Share groups.
     ShareGroups,
+    /// Streams groups.
+    StreamsGroups,
     /// Log compaction.
     Compaction,
     /// Tiered storage.
@@ -82,9 +82,9 @@ impl Feature {
     pub fn name(self) -> &'static str {
         match self {
             Feature::Replication => "replication",
-            Feature::Groups => "consumer groups",
             Feature::Transactions => "transactions",
             Feature::ShareGroups => "share groups",
+            Feature::StreamsGroups => "streams groups",
             Feature::Compaction => "log compaction",
             Feature::TieredStorage => "tiered storage",
             Feature::Quotas => "quotas",

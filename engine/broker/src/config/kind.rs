@@ -17,6 +17,8 @@ pub enum Kind {
     Text,
     /// One of these words.
     Choice(&'static [&'static str]),
+    /// One of these words, in any case.
+    AnyCase(&'static [&'static str]),
     /// -1 for the codec's own default, or a level between the bounds.
     LevelOrDefault(i32, i32),
     /// Words separated by commas, each one of these; any when there are none.
@@ -91,6 +93,7 @@ impl Kind {
             }
             Kind::LevelOrDefault(..) | Kind::Text | Kind::Password | Kind::Class => Ok(()),
             Kind::Choice(words) => word(text, words),
+            Kind::AnyCase(words) => word(&text.to_ascii_lowercase(), words),
             Kind::List([]) => Ok(()),
             Kind::List(words) => list(text).try_for_each(|item| word(item, words)),
         }
@@ -108,6 +111,7 @@ impl Kind {
             | Kind::Double(..)
             | Kind::Text
             | Kind::Choice(_)
+            | Kind::AnyCase(_)
             | Kind::LevelOrDefault(..)
             | Kind::Password
             | Kind::Class => text.to_owned(),
@@ -128,7 +132,7 @@ impl Kind {
     pub fn wire_id(&self) -> i8 {
         match self {
             Kind::Boolean => 1,
-            Kind::Text | Kind::Choice(_) => 2,
+            Kind::Text | Kind::Choice(_) | Kind::AnyCase(_) => 2,
             Kind::Int(..) | Kind::LevelOrDefault(..) => 3,
             Kind::Short(..) => 4,
             Kind::Long(..) => 5,
@@ -160,7 +164,7 @@ impl Kind {
             Kind::Long(low, high) => bounds("long", (low, high), (i64::MIN, i64::MAX)),
             Kind::Double(low, high) => bounds("double", (low, high), (f64::MIN, f64::MAX)),
             Kind::Text => "text".to_owned(),
-            Kind::Choice(words) => words.join(" or "),
+            Kind::Choice(words) | Kind::AnyCase(words) => words.join(" or "),
             Kind::LevelOrDefault(low, high) => format!("int {low} to {high}, or -1"),
             Kind::List([]) => "list".to_owned(),
             Kind::List(words) => format!("list of {}", words.join(", ")),

@@ -40,6 +40,8 @@ pub enum Source {
     Static = 4,
     /// The catalog's default.
     Default = 5,
+    /// Set on the group.
+    Group = 8,
 }
 
 impl Source {

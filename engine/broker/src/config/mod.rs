@@ -4,6 +4,7 @@
 mod broker_config;
 pub mod brokers;
 mod entry;
+pub mod groups;
 mod kind;
 mod layers;
 pub mod reference;

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::config::entry::{Effect, Entry, Update};
-use crate::config::{brokers, topics};
+use crate::config::{brokers, groups, topics};
 
 /// `docs/configuration.md`, whole.
 pub fn page() -> String {
@@ -12,6 +12,8 @@ pub fn page() -> String {
     table(&mut page, topics::TOPICS);
     page.push_str("\n## Broker settings\n\n");
     table(&mut page, brokers::BROKERS);
+    page.push_str("\n## Group settings\n\nWhat a group says for itself (`kafka-configs --entity-type groups`), within the bounds of the broker's `group.*`. Changed at any time.\n\n");
+    table(&mut page, groups::GROUPS);
     page.push_str("\n## Settings that are no more\n\nThese stand in many files; they are taken with a warning and do nothing.\n\n");
     page.push_str("| setting | instead |\n|---|---|\n");
     for (name, instead) in brokers::OBSOLETE {
@@ -63,7 +65,7 @@ fn table(page: &mut String, entries: &[Entry]) {
         if !from.is_empty() {
             meaning.push_str(&format!(" Default from {}.", from.join(", ")));
         }
-        if topics::find(entry.name).is_none_or(|topic| !std::ptr::eq(topic, entry)) {
+        if brokers::find(entry.name).is_some_and(|broker| std::ptr::eq(broker, entry)) {
             match entry.update {
                 Update::ReadOnly => {}
                 Update::Dynamic => meaning.push_str(" *Dynamic.*"),

@@ -21,6 +21,15 @@ pub enum Invalid {
         /// What was given.
         name: String,
     },
+    /// There is no such setting.
+    #[error("Unknown group config name: {name}")]
+    UnknownGroup {
+        /// What was given.
+        name: String,
+    },
+    /// The value does not go with another setting, in words.
+    #[error("{0}")]
+    Bound(String),
     /// The value does not fit.
     #[error("Invalid value {value} for configuration {name}: {misfit}")]
     Value {
@@ -76,7 +85,7 @@ pub fn check_broker(overrides: &Overrides) -> Result<(), Invalid> {
     Ok(())
 }
 
-fn check_value(entry: &'static Entry, value: &str) -> Result<(), Invalid> {
+pub(super) fn check_value(entry: &'static Entry, value: &str) -> Result<(), Invalid> {
     if let Err(misfit) = entry.kind.check(value) {
         let value = if entry.kind.is_sensitive() {
             "[hidden]".to_owned()

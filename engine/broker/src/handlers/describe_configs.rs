@@ -10,7 +10,7 @@ use highwater_wire::message::describe_configs::{
 use highwater_wire::{Array, ErrorCode};
 
 use crate::answer::Answer;
-use crate::config::{Entry, InForce, Layers, Source, Update, brokers, topics};
+use crate::config::{Entry, InForce, Layers, Source, Update, brokers, groups, topics};
 use crate::dispatch::Context;
 use crate::metadata::change::Refused;
 use crate::metadata::image::Image;
@@ -21,6 +21,7 @@ const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
 const BROKER_LOGGER: i8 = 8;
 const CLIENT_METRICS: i8 = 16;
+const GROUP: i8 = 32;
 
 /// A setting and every place that has a value for it.
 struct Described {
@@ -133,6 +134,18 @@ fn describe(
             "Client metrics subscription name must not be empty",
         )),
         CLIENT_METRICS => Ok(Vec::new()),
+        GROUP if name.is_empty() => Err(invalid("Group name must not be empty")),
+        GROUP => {
+            let (own, layers) = (image.group_configs().get(name), image.layers());
+            let entries = groups::GROUPS.iter().filter(wanted);
+            Ok(entries
+                .map(|entry| Described {
+                    entry,
+                    read_only: false,
+                    places: vec![groups::in_force(entry, own, &layers)],
+                })
+                .collect())
+        }
         other => Err(invalid(format!("Unsupported resource type: {other}"))),
     }
 }

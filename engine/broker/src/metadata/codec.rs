@@ -16,6 +16,7 @@ pub(crate) const METADATA_VERSION: i16 = 25;
 /// `ConfigResource.Type`.
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
+const GROUP: i8 = 32;
 /// `PartitionChangeRecord`: the leader stays.
 const LEADER_UNCHANGED: i32 = -2;
 
@@ -117,6 +118,7 @@ pub(crate) fn encode(record: &Record) -> Result<Vec<u8>, EncodeError> {
                     id = broker.to_string();
                     (BROKER, id.as_str())
                 }
+                Resource::Group(group) => (GROUP, group.as_str()),
             };
             MetadataRecord::from(wire::ConfigRecord {
                 resource_type,
@@ -256,7 +258,8 @@ fn configured(record: &wire::ConfigRecord<'_>) -> Record {
             Ok(id) => Resource::Broker(id),
             Err(_) => return Record::NoOp,
         },
-        // Settings of groups and of client metrics: nothing here reads them yet.
+        GROUP => Resource::Group(record.resource_name.to_owned()),
+        // Settings of client metrics: nothing here reads them yet.
         _ => return Record::NoOp,
     };
     Record::Config {
@@ -340,6 +343,11 @@ mod tests {
                 resource: Resource::Cluster,
                 name: "n".into(),
                 value: Some(String::new()),
+            },
+            Record::Config {
+                resource: Resource::Group("g".into()),
+                name: "consumer.session.timeout.ms".into(),
+                value: Some("50000".into()),
             },
             Record::ProducerIds {
                 broker_id: 1,

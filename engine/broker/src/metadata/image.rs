@@ -90,6 +90,8 @@ pub struct Image {
     static_config: Arc<Overrides>,
     cluster_config: Arc<Overrides>,
     node_config: Arc<Overrides>,
+    /// What groups say for themselves, by group id; no group has an empty map.
+    group_configs: Arc<BTreeMap<Box<str>, Overrides>>,
     broker: Arc<BrokerConfig>,
     next_producer_id: i64,
 }
@@ -149,6 +151,7 @@ impl Image {
             static_config,
             cluster_config: Arc::default(),
             node_config: Arc::default(),
+            group_configs: Arc::default(),
             broker: Arc::new(broker),
             next_producer_id: 0,
         }
@@ -229,6 +232,11 @@ impl Image {
     /// Dynamic settings of this broker alone.
     pub fn node_config(&self) -> &Arc<Overrides> {
         &self.node_config
+    }
+
+    /// What groups say for themselves, as it was written, by group id. Groups without a word of their own are not in it.
+    pub fn group_configs(&self) -> &BTreeMap<Box<str>, Overrides> {
+        &self.group_configs
     }
 
     /// The first producer id that was not handed out to a block yet.
@@ -345,6 +353,16 @@ impl Draft {
     pub fn set_node_config(&mut self, key: &str, value: Option<&str>) {
         set(Arc::make_mut(&mut self.image.node_config), key, value);
         self.stale_all = true;
+    }
+
+    /// Sets or resets a setting of a group. There need be no such group.
+    pub fn set_group_config(&mut self, group: &str, key: &str, value: Option<&str>) {
+        let groups = Arc::make_mut(&mut self.image.group_configs);
+        let own = groups.entry(group.into()).or_default();
+        set(own, key, value);
+        if own.is_empty() {
+            groups.remove(group);
+        }
     }
 
     /// Moves the first free producer id.

@@ -109,6 +109,8 @@ pub enum Resource {
     Cluster,
     /// One broker.
     Broker(i32),
+    /// A group, by its id.
+    Group(String),
 }
 
 impl Record {
@@ -156,6 +158,9 @@ impl Record {
                     draft.set_node_config(name, value.as_deref());
                 }
                 Resource::Broker(_) => {}
+                Resource::Group(group) => {
+                    draft.set_group_config(group, name, value.as_deref());
+                }
             },
             Record::ProducerIds { next, .. } => draft.set_next_producer_id(*next),
             Record::FenceBroker { .. } | Record::NoOp => {}

@@ -7,7 +7,7 @@ pub mod properties;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use highwater_broker::config::{Effect, Entry, Misfit, Overrides, brokers, topics};
+use highwater_broker::config::{Effect, Entry, Layers, Misfit, Overrides, brokers, groups, topics};
 
 pub use listeners::{Address, Listener};
 pub use properties::{Origin, Properties};
@@ -77,6 +77,9 @@ pub enum Wrong {
         /// Why not.
         misfit: Misfit,
     },
+    /// It does not go with another setting, in words.
+    #[error("{0}")]
+    Contradiction(String),
     /// It protects something, and is not built yet.
     #[error(
         "`{0}` cannot be obeyed: security is not built yet, and to start without it would leave open what it should close; remove it if that is intended"
@@ -165,6 +168,15 @@ impl Settings {
                     wrong,
                 }),
             }
+        }
+        // Values that do not fit were reported, and count as not given here.
+        for (name, why) in groups::contradictions(&Layers::statics(&statics)) {
+            problems.push(Problem {
+                origin: properties
+                    .get(name)
+                    .map_or(Origin::Caller, |given| given.origin.clone()),
+                wrong: Wrong::Contradiction(why),
+            });
         }
         for (feature, names) in idle {
             warnings.push(format!(

@@ -197,3 +197,16 @@ fn several_listeners_each_tell_their_own_address() {
     );
     assert!(problem("advertised.listeners=OTHER://a:1").contains("OTHER"));
 }
+
+#[test]
+fn group_settings_that_contradict_each_other_stop_the_start() {
+    let mut properties = Properties::embedded(Path::new("/d"));
+    properties.set("group.consumer.session.timeout.ms", "4000");
+    let invalid = Settings::parse(&properties).unwrap_err();
+    assert_eq!(
+        invalid.problems[0].wrong,
+        Wrong::Contradiction(
+            "group.consumer.session.timeout.ms must be greater than or equal to group.consumer.min.session.timeout.ms".into()
+        )
+    );
+}

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use highwater_wire::ErrorCode;
 
 use super::{Decision, Outcome, RECORDS_MAX, Refused};
-use crate::config::{Entry, Layers, Overrides, brokers, check_broker, check_topic, topics};
+use crate::config::{Entry, Layers, Overrides, brokers, check_broker, check_topic, groups, topics};
 use crate::metadata::image::Image;
 use crate::metadata::record::{Record, Resource};
 use crate::metadata::topic_name;
@@ -16,7 +16,7 @@ use crate::metadata::topic_name;
 pub struct Alteration {
     /// The type as the protocol numbers it.
     pub resource_type: i8,
-    /// The name as the protocol has it: a topic, a broker's id, or nothing for all brokers.
+    /// The name as the protocol has it: a topic, a group, a broker's id, or nothing for all brokers.
     pub resource_name: String,
     /// Setting, what to do with it, and the value.
     pub operations: Vec<(String, Operation, Option<String>)>,
@@ -55,6 +55,13 @@ impl Operation {
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
 const BROKER_LOGGER: i8 = 8;
+const GROUP: i8 = 32;
+
+/// The most groups with settings of their own.
+const GROUPS_MAX: usize = 10_000;
+
+/// The longest name of a group with settings of its own.
+const GROUP_BYTES_MAX: usize = 1024;
 
 pub(super) fn decide(image: &Image, alterations: &[Alteration]) -> Decision {
     let mut times: BTreeMap<(i8, &str), u32> = BTreeMap::new();
@@ -74,6 +81,14 @@ pub(super) fn decide(image: &Image, alterations: &[Alteration]) -> Decision {
                 return Err(invalid("Each resource must appear at most once."));
             }
             let new = one(image, a)?;
+            if is_new_group(image, a)
+                && image.group_configs().len() + alterations.len() > GROUPS_MAX
+            {
+                return Err(Refused::new(
+                    ErrorCode::PolicyViolation,
+                    format!("At most {GROUPS_MAX} groups can have settings of their own"),
+                ));
+            }
             if records.len() + new.len() > RECORDS_MAX {
                 return Err(Refused::code(ErrorCode::PolicyViolation));
             }
@@ -85,6 +100,13 @@ pub(super) fn decide(image: &Image, alterations: &[Alteration]) -> Decision {
         records,
         outcome: Outcome::Configs(outcome),
     }
+}
+
+fn is_new_group(image: &Image, alteration: &Alteration) -> bool {
+    alteration.resource_type == GROUP
+        && !image
+            .group_configs()
+            .contains_key(alteration.resource_name.as_str())
 }
 
 fn one(image: &Image, alteration: &Alteration) -> Result<Vec<Record>, Refused> {
@@ -100,6 +122,10 @@ fn one(image: &Image, alteration: &Alteration) -> Result<Vec<Record>, Refused> {
         }
         Resource::Cluster => (&**image.cluster_config(), image.layers()),
         Resource::Broker(_) => (&**image.node_config(), image.layers()),
+        Resource::Group(group) => {
+            let own = image.group_configs().get(group.as_str());
+            (own.unwrap_or(&none), image.layers())
+        }
     };
     let mut wanted = if alteration.replaces_all {
         none.clone()
@@ -110,6 +136,7 @@ fn one(image: &Image, alteration: &Alteration) -> Result<Vec<Record>, Refused> {
         let entry = match &resource {
             Resource::Topic(_) => topics::find(name),
             Resource::Cluster | Resource::Broker(_) => brokers::find(name),
+            Resource::Group(_) => groups::find(name),
         };
         match operate(entry, &layers, current, name, *operation, value.as_deref())? {
             Some(value) => wanted.insert(name.clone(), value),
@@ -125,6 +152,7 @@ fn one(image: &Image, alteration: &Alteration) -> Result<Vec<Record>, Refused> {
         // A topic's settings are checked together; a broker's may hold what an older version took.
         Resource::Topic(_) => check_topic(&wanted),
         Resource::Cluster | Resource::Broker(_) => check_broker(&touched),
+        Resource::Group(_) => groups::check(&wanted, &layers),
     };
     checked.map_err(|problem| Refused::new(ErrorCode::InvalidConfig, problem.to_string()))?;
     let names: BTreeSet<&String> = wanted.keys().chain(current.keys()).collect();
@@ -159,6 +187,12 @@ fn resource(image: &Image, alteration: &Alteration) -> Result<Resource, Refused>
                 "Node id must be an integer, but it is: {name}"
             ))),
         },
+        GROUP if name.is_empty() => Err(invalid("Default group resources are not allowed.")),
+        GROUP if name.len() > GROUP_BYTES_MAX => Err(invalid(format!(
+            "Group name of {} bytes is longer than {GROUP_BYTES_MAX}",
+            name.len()
+        ))),
+        GROUP => Ok(Resource::Group(name.clone())),
         BROKER_LOGGER => Err(invalid("Log levels are not set over the protocol")),
         other => Err(invalid(format!("Unknown resource type {other}"))),
     }

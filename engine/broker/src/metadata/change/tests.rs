@@ -84,6 +84,35 @@ fn alter(
     (image, outcome.remove(0))
 }
 
+const GROUP: i8 = 32;
+
+#[test]
+fn what_a_group_says_for_itself_is_kept_within_the_brokers_bounds() {
+    let session = "consumer.session.timeout.ms";
+    let (image, outcome) = alter(&empty(), GROUP, "g", &[(session, Operation::Set, "50000")]);
+    assert_eq!(outcome, Ok(()));
+    assert_eq!(image.group_configs()["g"][session], "50000");
+    let (image, outcome) = alter(&image, GROUP, "g", &[(session, Operation::Set, "5000")]);
+    assert_eq!(outcome.unwrap_err().code, ErrorCode::InvalidConfig);
+    assert_eq!(image.group_configs()["g"][session], "50000");
+    let (_, outcome) = alter(&image, GROUP, "", &[(session, Operation::Set, "50000")]);
+    assert_eq!(outcome.unwrap_err().code, ErrorCode::InvalidRequest);
+    let (_, outcome) = alter(&image, GROUP, "g", &[("foo", Operation::Set, "1")]);
+    assert_eq!(
+        outcome.unwrap_err().text(),
+        "Unknown group config name: foo"
+    );
+}
+
+#[test]
+fn a_group_that_says_nothing_any_more_is_forgotten() {
+    let interval = "consumer.heartbeat.interval.ms";
+    let (image, _) = alter(&empty(), GROUP, "g", &[(interval, Operation::Set, "6000")]);
+    let (image, outcome) = alter(&image, GROUP, "g", &[(interval, Operation::Delete, "")]);
+    assert_eq!(outcome, Ok(()));
+    assert!(image.group_configs().is_empty());
+}
+
 #[test]
 fn a_topic_is_a_topic_record_its_settings_and_its_partitions() {
     let mut new = topic("a", 2);
