@@ -2,6 +2,7 @@
 //! here; a topic's settings come resolved with the topic.
 
 use crate::config::brokers::find;
+use crate::config::coordination::{self, OffsetsTopic};
 use crate::config::layers::Layers;
 
 /// The broker settings that something obeys, by Kafka's names and units. See the catalog for what each means.
@@ -15,6 +16,12 @@ pub struct BrokerConfig {
     pub default_replication_factor: i16,
     /// `delete.topic.enable`.
     pub delete_topic_enable: bool,
+    /// `group.coordinator.rebalance.protocols`: whether members may speak the consumer protocol (KIP-848).
+    pub consumer_protocol: bool,
+    /// `group.*` and `offset*`: what each coordinator obeys.
+    pub groups: highwater_coordinator::Config,
+    /// `offsets.topic.*`.
+    pub offsets_topic: OffsetsTopic,
     /// `fetch.max.bytes`.
     pub fetch_max_bytes: u32,
     /// `log.flush.offset.checkpoint.interval.ms`.
@@ -54,6 +61,9 @@ impl BrokerConfig {
                 .try_into()
                 .unwrap_or(i16::MAX),
             delete_topic_enable: layers.boolean(find("delete.topic.enable")),
+            consumer_protocol: coordination::offers_consumer_protocol(&layers),
+            groups: coordination::coordinator(&layers),
+            offsets_topic: OffsetsTopic::resolve(&layers),
             fetch_max_bytes: layers.number(find("fetch.max.bytes")),
             checkpoint_interval_ms: layers.number(find("log.flush.offset.checkpoint.interval.ms")),
             initial_task_delay_ms: layers.number(find("log.initial.task.delay.ms")),

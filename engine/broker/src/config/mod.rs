@@ -3,6 +3,7 @@
 
 mod broker_config;
 pub mod brokers;
+mod coordination;
 mod entry;
 pub mod groups;
 mod kind;
@@ -13,6 +14,7 @@ pub mod topics;
 mod validation;
 
 pub use broker_config::BrokerConfig;
+pub use coordination::{OffsetsTopic, of_group};
 pub use entry::{Effect, Entry, Feature, Synonym, Update};
 pub use kind::{Kind, Misfit};
 pub use layers::{InForce, Layers, Overrides, Source};

@@ -14,7 +14,7 @@ use highwater_reactor::ShardId;
 use highwater_record::{LeaderEpoch, Offset};
 use uuid::Uuid;
 
-use crate::config::{BrokerConfig, Layers, Overrides, TopicConfig};
+use crate::config::{BrokerConfig, Layers, Overrides, TopicConfig, of_group};
 
 /// This broker as clients are told to reach it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -237,6 +237,14 @@ impl Image {
     /// What groups say for themselves, as it was written, by group id. Groups without a word of their own are not in it.
     pub fn group_configs(&self) -> &BTreeMap<Box<str>, Overrides> {
         &self.group_configs
+    }
+
+    /// What a group says for itself, within the broker's bounds.
+    pub fn group_config(&self, group: &str) -> highwater_coordinator::GroupConfig {
+        self.group_configs
+            .get(group)
+            .map(|own| of_group(own, &self.layers()))
+            .unwrap_or_default()
     }
 
     /// The first producer id that was not handed out to a block yet.

@@ -91,7 +91,8 @@ fn what_a_group_says_for_itself_is_kept_within_the_brokers_bounds() {
     let session = "consumer.session.timeout.ms";
     let (image, outcome) = alter(&empty(), GROUP, "g", &[(session, Operation::Set, "50000")]);
     assert_eq!(outcome, Ok(()));
-    assert_eq!(image.group_configs()["g"][session], "50000");
+    assert_eq!(image.group_config("g").session_timeout_ms, Some(50_000));
+    assert_eq!(image.group_config("other").session_timeout_ms, None);
     let (image, outcome) = alter(&image, GROUP, "g", &[(session, Operation::Set, "5000")]);
     assert_eq!(outcome.unwrap_err().code, ErrorCode::InvalidConfig);
     assert_eq!(image.group_configs()["g"][session], "50000");
