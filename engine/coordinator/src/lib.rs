@@ -11,7 +11,7 @@
 #![forbid(unsafe_code)]
 #![allow(dead_code)] // until the classic half stands
 
-mod assignor;
+pub mod assignor;
 mod classic;
 mod config;
 mod consumer;
