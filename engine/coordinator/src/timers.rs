@@ -27,6 +27,23 @@ pub(crate) enum Timeout {
     OffsetExpiry,
 }
 
+impl Timeout {
+    /// The group it is about, if it is about one.
+    pub(crate) fn group(&self) -> Option<&Rc<str>> {
+        match self {
+            Timeout::ClassicSession { group, .. }
+            | Timeout::ClassicJoin { group }
+            | Timeout::ClassicSync { group }
+            | Timeout::ConsumerSession { group, .. }
+            | Timeout::ConsumerRebalance { group, .. }
+            | Timeout::ConsumerJoin { group, .. }
+            | Timeout::ConsumerSync { group, .. }
+            | Timeout::ConsumerRegex { group } => Some(group),
+            Timeout::OffsetExpiry => None,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Place {
     /// When it is due. Invariant: `due_ms >= queued_ms`.

@@ -2,7 +2,7 @@
 
 use crate::coordinator::Coordinator;
 use crate::timers::Timeout;
-use crate::world::{Caller, Response, Topics, World};
+use crate::world::{Caller, Record, Response, Topics, World};
 use highwater_wire::ErrorCode;
 use highwater_wire::message::consumer_group_describe::DescribedGroup;
 use highwater_wire::message::{
@@ -40,7 +40,9 @@ impl ConsumerGroup {
     }
 
     /// The tombstones of everything that is written down of the group, but for its offsets.
-    pub(crate) fn tombstones(&self, _out: &mut Vec<GroupKey<'static>>) {}
+    pub(crate) fn tombstones(&self) -> Vec<Change> {
+        Vec::new()
+    }
 
     /// The answer to ConsumerGroupDescribe.
     pub(crate) fn describe<'a>(&'a self, _topics: &'a dyn Topics) -> DescribedGroup<'a> {
@@ -68,6 +70,17 @@ impl ConsumerGroup {
         _epoch: i32,
     ) -> Result<(), ErrorCode> {
         Ok(())
+    }
+}
+
+/// One record to be.
+#[derive(Debug)]
+pub(crate) enum Change {}
+
+impl Change {
+    /// The record, of the group `group_id`.
+    pub(crate) fn record<'a>(&'a self, _group_id: &'a str) -> Record<'a> {
+        match *self {}
     }
 }
 
@@ -132,6 +145,9 @@ pub(crate) fn replay(
 
 /// All records were read: arms the time-outs of the members of this group.
 pub(crate) fn loaded(_coordinator: &mut Coordinator, _world: &mut impl World, _group: &Rc<str>) {}
+
+/// The partition goes elsewhere: classic members of this group that wait are answered with `NOT_COORDINATOR`.
+pub(crate) fn unload(_coordinator: &mut Coordinator, _world: &mut impl World, _group: &Rc<str>) {}
 
 /// A time-out of a consumer group is due.
 ///
