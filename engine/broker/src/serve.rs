@@ -150,6 +150,7 @@ async fn exchange(shard: &Rc<Shard>, guest: &Rc<Guest>) -> Result<std::convert::
             guest.socket(),
             &mut buffer,
             room,
+            wanted,
             due,
         )
         .await?
@@ -223,6 +224,7 @@ async fn wait(
     socket: &Socket,
     buffer: &mut BytesMut,
     room: usize,
+    wanted: usize,
     due: Option<Acquire>,
 ) -> Result<Woken, End> {
     let make_room = |buffer: &mut BytesMut| {
@@ -232,7 +234,7 @@ async fn wait(
             buffer.reserve(room);
         }
     };
-    let mut receiving = pin!(socket.recv_with(buffer, room, make_room));
+    let mut receiving = pin!(socket.recv_with(buffer, room, wanted, make_room));
     let mut closing = pin!(shard.closing().wait());
     let mut due = pin!(due);
     poll_fn(|task| {

@@ -98,20 +98,26 @@ impl Socket {
             len_max > 0,
             "receiving into no room would look like a closed connection"
         );
-        self.recv_with(into, len_max, |into| into.reserve(len_max))
+        self.recv_with(into, len_max, 1, |into| into.reserve(len_max))
             .await
     }
 
     /// [`Self::recv`] into room that the caller provides: `make_room` is called when there may be something to read and
     /// `into` has little or no spare capacity, and must leave it with some.
+    ///
+    /// With fewer than `len_worthwhile` bytes there is nothing to be done yet: where it has to wait, it may wait until so
+    /// many have come (`SO_RCVLOWAT`, for what is worth the call and up to half a megabyte). It is a wish: fewer may come.
     pub async fn recv_with(
         &self,
         into: &mut BytesMut,
         len_max: usize,
+        len_worthwhile: usize,
         make_room: impl FnMut(&mut BytesMut),
     ) -> io::Result<usize> {
         match &self.inner {
-            SocketWorld::Glommio(socket) => socket.recv(into, len_max, make_room).await,
+            SocketWorld::Glommio(socket) => {
+                socket.recv(into, len_max, len_worthwhile, make_room).await
+            }
             SocketWorld::Sim(socket) => socket.recv(into, len_max, make_room).await,
         }
     }

@@ -78,6 +78,58 @@ fn what_is_sent_comes_back() {
     running.join().unwrap();
 }
 
+/// What a receiver that wishes for `worthwhile` bytes at once gets in its first receive, when the peer sends `parts` one
+/// after the other and closes. The receiver waits before anything is sent.
+fn first_receive(worthwhile: usize, parts: &'static [usize]) -> usize {
+    on_a_shard(move |reactor| async move {
+        let listener = reactor.listen(ANY_PORT).unwrap();
+        let client = reactor.connect(listener.local_addr()).await.unwrap();
+        let (socket, _) = listener.accept().await.unwrap();
+        let socket = reactor.adopt(socket).unwrap();
+        let waiting = reactor.spawn(async move {
+            let mut bytes = BytesMut::with_capacity(1 << 20);
+            let receive = socket.recv_with(&mut bytes, 1 << 20, worthwhile, |_| ());
+            receive.await.unwrap()
+        });
+        reactor.yield_now().await;
+        for part in parts {
+            client.send_all(&[&vec![7; *part]]).await.unwrap();
+            reactor.yield_now().await;
+        }
+        client.shutdown();
+        waiting.await
+    })
+}
+
+#[test]
+fn a_receive_that_wishes_for_much_is_not_woken_for_little() {
+    assert_eq!(first_receive(100_000, &[60_000, 40_000]), 100_000);
+}
+
+#[test]
+fn a_receive_that_wishes_for_more_than_comes_gets_what_came() {
+    assert_eq!(first_receive(100_000, &[60_000]), 60_000);
+    assert_eq!(first_receive(100_000, &[]), 0);
+}
+
+#[test]
+fn what_was_too_little_for_one_receive_is_there_for_the_next() {
+    let received = on_a_shard(|reactor| async move {
+        let listener = reactor.listen(ANY_PORT).unwrap();
+        let client = reactor.connect(listener.local_addr()).await.unwrap();
+        let (socket, _) = listener.accept().await.unwrap();
+        let socket = reactor.adopt(socket).unwrap();
+        let mut bytes = BytesMut::new();
+        let much = socket.recv_with(&mut bytes, 1 << 20, 1 << 20, |into| into.reserve(1 << 20));
+        let given_up = reactor.timeout(Duration::from_millis(1), much).await;
+        assert!(given_up.is_none(), "nothing was sent");
+        client.send_all(&[b"little"]).await.unwrap();
+        socket.recv(&mut bytes, 100).await.unwrap();
+        bytes
+    });
+    assert_eq!(&received[..], b"little");
+}
+
 #[test]
 fn a_connection_can_be_served_by_another_shard_than_the_one_that_accepted_it() {
     let exchange = Exchange::new(2, 4);

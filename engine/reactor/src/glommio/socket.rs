@@ -1,5 +1,6 @@
 //! Sockets on a shard's epoll set: direct non-blocking calls, and a wait for the next edge when one would block.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -20,6 +21,12 @@ const BACKLOG: i32 = 4096;
 
 /// Bytes for one `sendfile`: what one call may take of the shard's time.
 const SENDFILE_BYTES_MAX: u64 = 512 << 10;
+
+/// A wait for fewer bytes than this ends with the first that come: they come together anyhow.
+const WORTHWHILE_BYTES_MIN: usize = 16 << 10;
+
+/// No wait is for more bytes than this: they lie in the kernel's buffer meanwhile.
+const WORTHWHILE_BYTES_MAX: usize = 512 << 10;
 
 /// Spare room below which a receive reserves more.
 const SPARE_BYTES_MIN: usize = 4096;
@@ -142,6 +149,8 @@ pub(crate) struct DetachedSocket {
 pub(crate) struct Socket {
     stream: Registered<TcpStream>,
     peer: SocketAddr,
+    /// Bytes that must have come before the next edge (`SO_RCVLOWAT`).
+    low_water: Cell<usize>,
 }
 
 impl Socket {
@@ -150,6 +159,7 @@ impl Socket {
         Ok(Self {
             stream: Registered::new(shard, stream)?,
             peer,
+            low_water: Cell::new(1),
         })
     }
 
@@ -174,6 +184,7 @@ impl Socket {
         Ok(Self {
             stream,
             peer: address,
+            low_water: Cell::new(1),
         })
     }
 
@@ -181,12 +192,14 @@ impl Socket {
         &self,
         into: &mut BytesMut,
         len_max: usize,
+        len_worthwhile: usize,
         mut make_room: impl FnMut(&mut BytesMut),
     ) -> io::Result<usize> {
         let side = self.stream.read_side();
         self.stream.take_turns(side).await;
         poll_fn(|context| {
-            self.stream
+            let received = self
+                .stream
                 .attempt(side, context, "bytes from a peer", |stream| {
                     if into.capacity() - into.len() < len_max.min(SPARE_BYTES_MIN) {
                         make_room(into);
@@ -200,9 +213,28 @@ impl Socket {
                         side.drained();
                     }
                     Ok(received)
-                })
+                });
+            if received.is_pending() {
+                self.wait_for(len_worthwhile);
+            }
+            received
         })
         .await
+    }
+
+    /// Lets the next edge come when that many bytes are there, or have been meanwhile, or no more can come.
+    fn wait_for(&self, len: usize) {
+        let len = match len {
+            0..WORTHWHILE_BYTES_MIN => 1,
+            WORTHWHILE_BYTES_MIN.. => len.min(WORTHWHILE_BYTES_MAX),
+        };
+        if len != self.low_water.get() {
+            let bytes = u32::try_from(len).unwrap_or(1);
+            let descriptor = self.stream.descriptor.as_fd();
+            if sys::set_buffer(descriptor, libc::SO_RCVLOWAT, bytes).is_ok() {
+                self.low_water.set(len);
+            }
+        }
     }
 
     pub(crate) async fn send_all(&self, parts: &[&[u8]], more: bool) -> io::Result<()> {

@@ -119,7 +119,7 @@ pub(crate) fn set_backlog(listener: &TcpListener, backlog: i32) -> io::Result<()
     checked(unsafe { libc::listen(listener.as_raw_fd(), backlog) })
 }
 
-/// Sets a socket's buffer (`SO_SNDBUF` or `SO_RCVBUF`).
+/// Sets a number of bytes of a socket (`SO_SNDBUF`, `SO_RCVBUF`, `SO_RCVLOWAT`).
 pub(crate) fn set_buffer(socket: BorrowedFd<'_>, option: i32, bytes: u32) -> io::Result<()> {
     let len = libc::socklen_t::try_from(size_of::<libc::c_int>()).unwrap_or(0);
     let value = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
