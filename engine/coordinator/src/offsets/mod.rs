@@ -6,6 +6,9 @@ mod delete;
 mod expiry;
 mod fetch;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use commit::commit;
 pub(crate) use delete::{delete, delete_groups};
 pub(crate) use expiry::{Expiry, expire, topics_changed};
