@@ -24,6 +24,8 @@ mod sync;
 mod turn;
 
 #[cfg(test)]
+mod churn;
+#[cfg(test)]
 mod static_tests;
 #[cfg(test)]
 mod tests;
