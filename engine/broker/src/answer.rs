@@ -55,6 +55,9 @@ pub(crate) enum Cause {
     /// The answer cannot be said in the version asked.
     #[error("answer: {0}")]
     Encode(#[from] EncodeError),
+    /// The shard that was to answer has ended: the broker is stopping.
+    #[error("the shard that was asked has ended")]
+    Gone,
     /// Records that were promised could not be read any more.
     #[error("reading records to send: {0}")]
     Read(#[from] std::io::Error),
@@ -65,7 +68,7 @@ impl Cause {
     pub(crate) fn is_violation(&self) -> bool {
         match self {
             Cause::Violation(_) | Cause::Body(_) | Cause::TooWide { .. } => true,
-            Cause::Unacknowledged(_) | Cause::Encode(_) | Cause::Read(_) => false,
+            Cause::Unacknowledged(_) | Cause::Encode(_) | Cause::Gone | Cause::Read(_) => false,
         }
     }
 }
@@ -133,6 +136,30 @@ pub(crate) fn lost(lost: &Lost) -> ErrorCode {
     match lost {
         Lost::Fenced => ErrorCode::KafkaStorageError,
         Lost::Closed => ErrorCode::NotLeaderOrFollower,
+    }
+}
+
+/// What a member of a group is told when its coordinator's records are not taken (`CoordinatorOperationExceptionHelper`).
+pub(crate) fn coordinator_refusal(refusal: &Refusal) -> ErrorCode {
+    match refusal {
+        Refusal::Full | Refusal::Fenced | Refusal::Closed => ErrorCode::NotCoordinator,
+        Refusal::TooLarge { .. }
+        | Refusal::ExceedsSegment { .. }
+        | Refusal::Corrupt(_)
+        | Refusal::Undecodable(_)
+        | Refusal::Invalid(_)
+        | Refusal::InvalidTimestamp { .. }
+        | Refusal::TimestampType
+        | Refusal::OutOfOrderSequence { .. }
+        | Refusal::InvalidProducerEpoch { .. }
+        | Refusal::Transactional => ErrorCode::UnknownServerError,
+    }
+}
+
+/// What a member of a group is told when its coordinator's records were taken and will not be promised.
+pub(crate) fn coordinator_lost(lost: &Lost) -> ErrorCode {
+    match lost {
+        Lost::Fenced | Lost::Closed => ErrorCode::NotCoordinator,
     }
 }
 

@@ -15,7 +15,7 @@
 
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use highwater_wire::frame::{FrameError, Frames, Next};
@@ -46,7 +46,7 @@ pub(crate) struct Inbound {
     /// Comes back with the answer.
     pub(crate) correlation_id: i32,
     /// The client's name for itself.
-    pub(crate) client_id: Option<Rc<str>>,
+    pub(crate) client_id: Option<Arc<str>>,
     /// The request after its header.
     pub(crate) body: Bytes,
 }
@@ -109,7 +109,7 @@ pub(crate) struct Connection<W> {
     line: VecDeque<(Place<W>, usize)>,
     begun_bytes: usize,
     answered_bytes: usize,
-    client_id: Option<Rc<str>>,
+    client_id: Option<Arc<str>>,
     /// Whether the peer was not understood.
     deaf: bool,
 }
@@ -182,7 +182,7 @@ impl<W> Connection<W> {
             });
         }
         if self.client_id.as_deref() != header.client_id {
-            self.client_id = header.client_id.map(Rc::from);
+            self.client_id = header.client_id.map(Arc::from);
         }
         let body = frame.slice_ref(cursor.rest());
         Ok(Inbound {

@@ -8,6 +8,7 @@ use std::future::Future;
 use std::ops::RangeInclusive;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use highwater_wire::{ApiKey, Cursor, Decode, Response, encode_response};
@@ -32,7 +33,7 @@ pub(crate) struct Context {
     /// Goes back with the answer.
     pub(crate) correlation_id: i32,
     /// The client's name for itself.
-    pub(crate) client_id: Option<Rc<str>>,
+    pub(crate) client_id: Option<Arc<str>>,
     /// Whether the request's body is so long that it is worked on in turn.
     pub(crate) is_wide: bool,
     /// The connection.
@@ -67,19 +68,23 @@ const BODY_BYTES_MAX: usize = 4 << 20;
 const NARROW_BYTES: usize = 8 << 10;
 
 macro_rules! served {
-    ($($api:ident $versions:expr => $module:ident, $request:ident;)*) => {
+    (
+        decoded { $($api:ident $versions:expr => $module:ident, $request:ident;)* }
+        whole { $($whole:ident $whole_versions:expr => $handler:ident;)* }
+    ) => {
         /// Every API that is served, with its versions.
         const SERVED: &[(ApiKey, RangeInclusive<i16>)] = &[
             (ApiKey::Produce, 3..=13),
             (ApiKey::ApiVersions, 0..=4),
             $((ApiKey::$api, $versions),)*
+            $((ApiKey::$whole, $whole_versions),)*
         ];
 
         async fn handle(shard: Rc<Shard>, context: Context, body: Bytes) -> Answer {
             if body.len() > BODY_BYTES_MAX {
                 return Answer::Hangup(Cause::TooWide { api: context.api, bytes: body.len() });
             }
-            let _turn = if context.is_wide {
+            let _turn = if context.is_wide && !waits_for_others(context.api) {
                 Some(shard.memory().wide_request(body.len()).await)
             } else {
                 None
@@ -95,6 +100,7 @@ macro_rules! served {
                         Err(error) => Answer::Hangup(error.into()),
                     }
                 })*
+                $(ApiKey::$whole => handlers::$handler::handle(&shard, &context, body).await,)*
                 other => unreachable!("the connection let {other} through, which is not served"),
             }
         }
@@ -102,23 +108,46 @@ macro_rules! served {
 }
 
 served! {
-    Metadata 0..=13 => metadata, MetadataRequest;
-    CreateTopics 2..=7 => create_topics, CreateTopicsRequest;
-    DeleteTopics 1..=6 => delete_topics, DeleteTopicsRequest;
-    DescribeConfigs 1..=4 => describe_configs, DescribeConfigsRequest;
-    AlterConfigs 0..=2 => alter_configs, AlterConfigsRequest;
-    CreatePartitions 0..=3 => create_partitions, CreatePartitionsRequest;
-    IncrementalAlterConfigs 0..=1 => incremental_alter_configs, IncrementalAlterConfigsRequest;
-    DescribeCluster 0..=2 => describe_cluster, DescribeClusterRequest;
-    DescribeTopicPartitions 0..=0 => describe_topic_partitions, DescribeTopicPartitionsRequest;
-    Fetch 4..=18 => fetch, FetchRequest;
-    ListOffsets 1..=11 => list_offsets, ListOffsetsRequest;
-    DeleteRecords 0..=2 => delete_records, DeleteRecordsRequest;
-    InitProducerId 0..=5 => init_producer_id, InitProducerIdRequest;
-    OffsetForLeaderEpoch 2..=4 => offset_for_leader_epoch, OffsetForLeaderEpochRequest;
-    DescribeLogDirs 1..=5 => describe_log_dirs, DescribeLogDirsRequest;
-    ListConfigResources 0..=1 => list_config_resources, ListConfigResourcesRequest;
-    DescribeProducers 0..=0 => describe_producers, DescribeProducersRequest;
+    decoded {
+        Metadata 0..=13 => metadata, MetadataRequest;
+        CreateTopics 2..=7 => create_topics, CreateTopicsRequest;
+        DeleteTopics 1..=6 => delete_topics, DeleteTopicsRequest;
+        DescribeConfigs 1..=4 => describe_configs, DescribeConfigsRequest;
+        AlterConfigs 0..=2 => alter_configs, AlterConfigsRequest;
+        CreatePartitions 0..=3 => create_partitions, CreatePartitionsRequest;
+        IncrementalAlterConfigs 0..=1 => incremental_alter_configs, IncrementalAlterConfigsRequest;
+        DescribeCluster 0..=2 => describe_cluster, DescribeClusterRequest;
+        DescribeTopicPartitions 0..=0 => describe_topic_partitions, DescribeTopicPartitionsRequest;
+        Fetch 4..=18 => fetch, FetchRequest;
+        ListOffsets 1..=11 => list_offsets, ListOffsetsRequest;
+        DeleteRecords 0..=2 => delete_records, DeleteRecordsRequest;
+        InitProducerId 0..=5 => init_producer_id, InitProducerIdRequest;
+        OffsetForLeaderEpoch 2..=4 => offset_for_leader_epoch, OffsetForLeaderEpochRequest;
+        DescribeLogDirs 1..=5 => describe_log_dirs, DescribeLogDirsRequest;
+        ListConfigResources 0..=1 => list_config_resources, ListConfigResourcesRequest;
+        DescribeProducers 0..=0 => describe_producers, DescribeProducersRequest;
+        FindCoordinator 0..=6 => find_coordinator, FindCoordinatorRequest;
+    }
+    // These are decoded where their groups live.
+    whole {
+        JoinGroup 0..=9 => group;
+        SyncGroup 0..=5 => group;
+        Heartbeat 0..=4 => group;
+        LeaveGroup 0..=5 => group;
+        OffsetCommit 2..=10 => group;
+        OffsetFetch 1..=10 => offset_fetch;
+        OffsetDelete 0..=0 => group;
+        ListGroups 0..=5 => list_groups;
+        DescribeGroups 0..=6 => groups;
+        DeleteGroups 0..=2 => groups;
+        ConsumerGroupHeartbeat 0..=1 => group;
+        ConsumerGroupDescribe 0..=1 => groups;
+    }
+}
+
+/// Whether a request waits for other clients: it would keep the turn of those it waits for.
+fn waits_for_others(api: ApiKey) -> bool {
+    matches!(api, ApiKey::JoinGroup | ApiKey::SyncGroup)
 }
 
 /// The versions of an API that are answered; `None` for an API that is not served.

@@ -156,6 +156,10 @@ errands! {
     Producers(crate::handlers::describe_producers::Producers),
     /// Sizes on disk.
     Sizes(crate::handlers::describe_log_dirs::Sizes),
+    /// A request for coordinators that live there.
+    Ask(crate::coordination::Ask),
+    /// The groups of coordinators that live there.
+    List(crate::coordination::List),
     /// A connection to serve from now on.
     Adopt(crate::accept::Adopt),
     /// A change of the metadata, for the controller.

@@ -10,6 +10,7 @@ mod answer;
 mod buffers;
 pub mod config;
 mod connection;
+mod coordination;
 mod dispatch;
 mod errand;
 mod guests;

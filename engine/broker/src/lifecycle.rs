@@ -58,6 +58,8 @@ impl Errand for Drain {
 
     fn start(self, shard: &Rc<Shard>) -> impl Future<Output = ()> + use<> {
         shard.closing().open();
+        // Members wait for each other: nobody would answer them any more.
+        shard.hall().close();
         guests::drain(Rc::clone(shard))
     }
 }

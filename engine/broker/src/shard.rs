@@ -13,6 +13,7 @@ use highwater_reactor::{Post, Reactor, ShardId};
 use highwater_wire::ErrorCode;
 use uuid::Uuid;
 
+use crate::coordination::{self, Hall};
 use crate::errand::{self, Mailbox, Message, Reply};
 use crate::guests::{self, Guests};
 use crate::handlers::fetch_session::Sessions;
@@ -59,6 +60,7 @@ pub struct Shard {
     controller: OnceCell<Rc<Controller>>,
     producer_ids: ProducerIds,
     parked: Parked,
+    hall: Hall,
     sessions: RefCell<Sessions>,
     guests: Guests,
     memory: Memory,
@@ -91,6 +93,7 @@ impl Shard {
             controller: OnceCell::new(),
             producer_ids: ProducerIds::new(),
             parked: Parked::default(),
+            hall: Hall::new(),
             guests: Guests::default(),
             memory: Memory::new(),
             closing: Latch::new(),
@@ -98,6 +101,9 @@ impl Shard {
         reactor.spawn(do_errands(Rc::clone(&shard))).detach();
         reactor.spawn(guests::sweep(Rc::clone(&shard))).detach();
         reactor.spawn(keeper::keep(Rc::clone(&shard))).detach();
+        reactor
+            .spawn(coordination::ring(Rc::clone(&shard)))
+            .detach();
         shard
     }
 
@@ -132,13 +138,14 @@ impl Shard {
     }
 
     /// Takes a new image in: opens, makes and reconfigures the partitions this shard owns, shows the image to requests,
-    /// removes what is gone. What the disk refuses is logged, answered with KAFKA_STORAGE_ERROR and tried again.
+    /// removes what is gone, and tells the coordinators. What the disk refuses is logged, answered with KAFKA_STORAGE_ERROR and tried again.
     pub(crate) async fn apply(self: &Rc<Self>, image: Arc<Image>) {
         match self.partitions() {
             Some(partitions) => {
                 partitions
                     .apply(&image, || drop(self.image.replace(Arc::clone(&image))))
                     .await;
+                self.hall.apply(self, &self.image());
             }
             None => drop(self.image.replace(image)),
         }
@@ -247,6 +254,11 @@ impl Shard {
 
     pub(crate) fn parked(&self) -> &Parked {
         &self.parked
+    }
+
+    /// The coordinators that live here.
+    pub(crate) fn hall(&self) -> &Hall {
+        &self.hall
     }
 
     pub(crate) fn sessions(&self) -> &RefCell<Sessions> {

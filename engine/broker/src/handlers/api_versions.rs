@@ -17,6 +17,9 @@ use crate::shard::Shard;
 /// The first version in which clients say what they are (KIP-511).
 const INTRODUCED_SINCE: i16 = 3;
 
+/// The first version whose clients read a lowest level of 0.
+const ZERO_SINCE: i16 = 4;
+
 /// The lowest level of `metadata.version` that a KRaft cluster of today can be at (3.3-IV3).
 const METADATA_VERSION_MIN: i16 = 7;
 
@@ -51,9 +54,11 @@ pub(crate) fn handle(shard: &Rc<Shard>, context: &Context, body: &Bytes) -> Answ
             .iter()
             .map(|(name, level)| SupportedFeatureKey {
                 name,
-                min_version: METADATA_VERSION_MIN.min(*level),
+                min_version: lowest(name).min(*level),
                 max_version: *level,
             })
+            // Older clients do not read a lowest level of 0 (KAFKA-17492).
+            .filter(|feature| feature.min_version > 0 || context.version >= ZERO_SINCE)
             .collect(),
         finalized_features_epoch: image.end().get(),
         finalized_features: image
@@ -67,6 +72,14 @@ pub(crate) fn handle(shard: &Rc<Shard>, context: &Context, body: &Bytes) -> Answ
             .collect(),
         ..ApiVersionsResponse::default()
     })
+}
+
+/// The lowest level at which a feature can be.
+fn lowest(feature: &str) -> i16 {
+    match feature {
+        "metadata.version" => METADATA_VERSION_MIN,
+        _ => 0,
+    }
 }
 
 fn api_keys() -> impl Iterator<Item = ApiVersion> {

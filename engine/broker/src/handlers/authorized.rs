@@ -38,3 +38,12 @@ pub(crate) fn topic(asked: bool) -> i32 {
         NOT_ASKED
     }
 }
+
+/// Operations on a group.
+pub(crate) fn group(asked: bool) -> i32 {
+    if asked {
+        READ | DELETE | DESCRIBE | DESCRIBE_CONFIGS | ALTER_CONFIGS
+    } else {
+        NOT_ASKED
+    }
+}

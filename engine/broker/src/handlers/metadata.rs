@@ -13,6 +13,7 @@ use highwater_wire::{Array, ErrorCode};
 use uuid::Uuid;
 
 use crate::answer::Answer;
+use crate::coordination;
 use crate::dispatch::Context;
 use crate::handlers::authorized;
 use crate::metadata::change::{Change, NewTopic, Shape};
@@ -124,10 +125,13 @@ async fn create_missing(shard: &Rc<Shard>, names: &BTreeSet<&str>) -> Vec<(Strin
     let missing: Vec<NewTopic> = names
         .iter()
         .filter(|name| image.topic(name).is_none() && topic_name::check(name).is_ok())
-        .map(|name| NewTopic {
-            name: (*name).to_owned(),
-            shape: Shape::DEFAULT,
-            configs: Vec::new(),
+        .map(|name| match *name {
+            coordination::OFFSETS_TOPIC => coordination::new_topic(&image),
+            name => NewTopic {
+                name: name.to_owned(),
+                shape: Shape::DEFAULT,
+                configs: Vec::new(),
+            },
         })
         .collect();
     if missing.is_empty() {

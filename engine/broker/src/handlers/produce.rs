@@ -43,6 +43,9 @@ const ZSTD_SINCE: i16 = 7;
 /// The first version that names topics by id (KIP-516).
 const IDS_SINCE: i16 = 13;
 
+/// Who calls itself so may write to internal topics (`AdminUtils.ADMIN_CLIENT_ID`).
+const ADMIN_CLIENT_ID: &str = "__admin_client";
+
 /// Rows that a request may have without a batch in them.
 const FREE_ROWS: usize = 1000;
 
@@ -76,6 +79,7 @@ pub(crate) fn begin(shard: &Rc<Shard>, context: Context, body: Bytes) -> Place<W
         return Place::Answered(Answer::Hangup(Cause::TooWide { api, bytes }));
     }
     let acks = request.acks;
+    let may_write_internal = context.client_id.as_deref() == Some(ADMIN_CLIENT_ID);
     let until = shard.reactor().now()
         + Duration::from_millis(request.timeout_ms.max(0).cast_unsigned().into());
     let promise_until = (acks == -1).then_some(until);
@@ -94,7 +98,14 @@ pub(crate) fn begin(shard: &Rc<Shard>, context: Context, body: Bytes) -> Place<W
             rows: SmallVec::new(),
         };
         for data in topic.partition_data.iter() {
-            let outcome = match judge(context.version, acks, known.map(|k| &**k), &body, &data) {
+            let outcome = match judge(
+                context.version,
+                may_write_internal,
+                acks,
+                known.map(|k| &**k),
+                &body,
+                &data,
+            ) {
                 Ok(batch) => {
                     let (topic_id, partition) = (rows.id, data.index);
                     let row = (topics.len(), rows.rows.len());
@@ -163,6 +174,7 @@ fn fill(topics: &mut [TopicRows], outcomes: Outcomes) {
 /// One partition's batch, or what speaks against it before its partition is asked.
 fn judge(
     version: i16,
+    may_write_internal: bool,
     acks: i16,
     topic: Option<&Topic>,
     body: &Bytes,
@@ -179,7 +191,7 @@ fn judge(
         };
         return Err(Outcome::failed(unknown, None));
     };
-    if topic.is_internal {
+    if topic.is_internal && !may_write_internal {
         let message = Cow::Borrowed("clients do not write to internal topics");
         return Err(Outcome::failed(ErrorCode::InvalidTopicException, message));
     }

@@ -13,6 +13,9 @@ use crate::metadata::record::{Record, Registration, Resource};
 /// default, share and streams groups) does not exist here.
 pub(crate) const METADATA_VERSION: i16 = 25;
 
+/// The `group.version` that a cluster is given: KIP-848.
+pub(crate) const GROUP_VERSION: i16 = 1;
+
 /// `ConfigResource.Type`.
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
@@ -158,11 +161,18 @@ fn register(registration: &Registration) -> Result<Vec<u8>, EncodeError> {
                 security_protocol: 0,
             })
             .collect(),
-        features: Array::from([wire::BrokerFeature {
-            name: "metadata.version",
-            min_supported_version: METADATA_VERSION,
-            max_supported_version: METADATA_VERSION,
-        }]),
+        features: Array::from([
+            wire::BrokerFeature {
+                name: "metadata.version",
+                min_supported_version: METADATA_VERSION,
+                max_supported_version: METADATA_VERSION,
+            },
+            wire::BrokerFeature {
+                name: "group.version",
+                min_supported_version: 0,
+                max_supported_version: GROUP_VERSION,
+            },
+        ]),
         rack: registration.rack.as_deref(),
         fenced: false,
         in_controlled_shutdown: false,

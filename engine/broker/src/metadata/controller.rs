@@ -20,7 +20,7 @@ use uuid::Uuid;
 use crate::config::{Overrides, brokers, warnings};
 use crate::errand::{self, Errand};
 use crate::metadata::change::{Change, Outcome, Refused};
-use crate::metadata::codec::METADATA_VERSION;
+use crate::metadata::codec::{GROUP_VERSION, METADATA_VERSION};
 use crate::metadata::image::{Image, Node};
 use crate::metadata::journal::{Error, Journal};
 use crate::metadata::record::{Record, Registration, Resource};
@@ -28,6 +28,12 @@ use crate::shard::Shard;
 
 /// The shard the controller lives on.
 pub const CONTROLLER: ShardId = ShardId::ZERO;
+
+/// What is finalized where it is not yet.
+const FEATURES: [(&str, i16); 2] = [
+    ("metadata.version", METADATA_VERSION),
+    ("group.version", GROUP_VERSION),
+];
 
 /// See the module.
 #[derive(Debug)]
@@ -200,13 +206,15 @@ impl Controller {
         let node = image.node();
         self.journal.begin(self.reactor.unix_ms(), node.id)?;
         let mut records = Vec::new();
-        if !image.features().contains_key("metadata.version") {
-            records.push(Record::Feature {
-                name: "metadata.version".to_owned(),
-                level: METADATA_VERSION,
-            });
+        for (name, level) in FEATURES {
+            if !image.features().contains_key(name) {
+                records.push(Record::Feature {
+                    name: name.to_owned(),
+                    level,
+                });
+            }
         }
-        let before = i64::try_from(records.len()).expect("at most one");
+        let before = i64::try_from(records.len()).expect("one for each feature");
         records.push(Record::RegisterBroker(Registration {
             id: node.id,
             incarnation: uuid_text::random(|bytes| self.reactor.fill_random(bytes)),

@@ -33,11 +33,17 @@ fn what_is_advertised_is_what_is_served() {
             );
             assert_eq!(find(ApiKey::Fetch), Some((4, 18)));
             assert_eq!(find(ApiKey::ApiVersions), Some((0, 4)));
-            assert_eq!(find(ApiKey::FindCoordinator), None);
+            assert_eq!(find(ApiKey::JoinGroup), Some((0, 9)));
+            assert_eq!(find(ApiKey::TxnOffsetCommit), None);
             if version >= 3 {
-                let feature = response.finalized_features.first().unwrap();
-                assert_eq!(feature.name, "metadata.version");
+                let finalized = response.finalized_features.iter();
+                let names: Vec<&str> = finalized.map(|feature| feature.name).collect();
+                assert_eq!(names, ["group.version", "metadata.version"]);
                 assert!(response.finalized_features_epoch >= 0);
+                // Clients before version 4 cannot read a lowest level of 0.
+                let supported = response.supported_features.iter();
+                let of_groups = supported.filter(|feature| feature.name == "group.version");
+                assert_eq!(of_groups.count(), usize::from(version >= 4));
             }
         }
     });

@@ -6,6 +6,7 @@
 mod connections;
 mod faults;
 mod fetch;
+mod groups;
 mod harness;
 mod lookups;
 mod produce;

@@ -1,0 +1,89 @@
+//! Requests about many groups: DescribeGroups, DeleteGroups, ConsumerGroupDescribe. Each coordinator answers for its own, and
+//! the rows are put together here.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use highwater_wire::message::{
+    ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse, DeleteGroupsRequest,
+    DeleteGroupsResponse, DescribeGroupsRequest, DescribeGroupsResponse,
+};
+use highwater_wire::{ApiKey, Array, Cursor, Decode, DecodeError, ErrorCode};
+
+use crate::answer::{Answer, Cause};
+use crate::coordination::{self, body_of};
+use crate::dispatch::Context;
+use crate::shard::Shard;
+
+pub(crate) async fn handle(shard: &Rc<Shard>, context: &Context, body: Bytes) -> Answer {
+    if context.api == ApiKey::ConsumerGroupDescribe && !shard.image().broker().consumer_protocol {
+        return coordination::refused(context, body, ErrorCode::UnsupportedVersion);
+    }
+    let whole = body.clone();
+    let groups = match groups(context.api, context.version, &whole) {
+        Ok(groups) => groups,
+        Err(error) => return Answer::Hangup(error.into()),
+    };
+    let merge = |frames: &[Bytes]| merge(context, frames).unwrap_or_else(Answer::Hangup);
+    coordination::many(shard, context, body, groups.iter(), merge).await
+}
+
+/// The groups that are named.
+#[allow(clippy::wildcard_enum_match_arm)] // no other API comes here
+fn groups(api: ApiKey, version: i16, body: &[u8]) -> Result<Array<'_, &str>, DecodeError> {
+    let mut body = Cursor::new(body);
+    Ok(match api {
+        ApiKey::DescribeGroups => DescribeGroupsRequest::decode(version, &mut body)?.groups,
+        ApiKey::DeleteGroups => DeleteGroupsRequest::decode(version, &mut body)?.groups_names,
+        ApiKey::ConsumerGroupDescribe => {
+            ConsumerGroupDescribeRequest::decode(version, &mut body)?.group_ids
+        }
+        other => unreachable!("{other} is not about many groups"),
+    })
+}
+
+#[allow(clippy::wildcard_enum_match_arm)] // no other API comes here
+fn merge(context: &Context, frames: &[Bytes]) -> Result<Answer, Cause> {
+    Ok(match context.api {
+        ApiKey::DescribeGroups => {
+            let mut groups = Vec::new();
+            for frame in frames {
+                groups.extend(
+                    body_of::<DescribeGroupsResponse<'_>>(context, frame)?
+                        .groups
+                        .iter(),
+                );
+            }
+            context.answer(&DescribeGroupsResponse {
+                throttle_time_ms: 0,
+                groups: Array::from(groups),
+            })
+        }
+        ApiKey::DeleteGroups => {
+            let mut results = Vec::new();
+            for frame in frames {
+                results.extend(
+                    body_of::<DeleteGroupsResponse<'_>>(context, frame)?
+                        .results
+                        .iter(),
+                );
+            }
+            context.answer(&DeleteGroupsResponse {
+                throttle_time_ms: 0,
+                results: Array::from(results),
+            })
+        }
+        ApiKey::ConsumerGroupDescribe => {
+            let mut groups = Vec::new();
+            for frame in frames {
+                let part = body_of::<ConsumerGroupDescribeResponse<'_>>(context, frame)?;
+                groups.extend(part.groups.iter());
+            }
+            context.answer(&ConsumerGroupDescribeResponse {
+                throttle_time_ms: 0,
+                groups: Array::from(groups),
+            })
+        }
+        other => unreachable!("{other} is not about many groups"),
+    })
+}
