@@ -85,6 +85,12 @@ impl Cursor {
         };
     }
 
+    /// There is nowhere to go until the next seek.
+    pub(crate) fn stop(&mut self) {
+        self.seek(Start::Earliest);
+        self.stage = Stage::Stuck;
+    }
+
     pub(crate) fn generation(&self) -> u32 {
         self.generation
     }

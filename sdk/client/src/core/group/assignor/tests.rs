@@ -1,0 +1,208 @@
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn member(id: &str, topics: &[&str]) -> Subscriber {
+    Subscriber {
+        id: id.into(),
+        instance: None,
+        topics: topics.iter().map(|topic| Arc::from(*topic)).collect(),
+        owned: Vec::new(),
+        generation: -1,
+        version: 3,
+    }
+}
+
+fn counts(counts: &[(&str, i32)]) -> Partitions {
+    counts
+        .iter()
+        .map(|(topic, count)| (Arc::from(*topic), *count))
+        .collect()
+}
+
+fn shown(assigned: &[Vec<TopicPartition>]) -> Vec<String> {
+    let shown = |places: &Vec<TopicPartition>| {
+        let places: Vec<String> = places.iter().map(ToString::to_string).collect();
+        places.join(" ")
+    };
+    assigned.iter().map(shown).collect()
+}
+
+#[test]
+fn ranges_are_contiguous_and_static_members_come_first() {
+    let mut members = [
+        member("a", &["t", "u"]),
+        member("b", &["t"]),
+        member("c", &["t", "u"]),
+    ];
+    let partitions = counts(&[("t", 7), ("u", 3), ("w", 5)]);
+    let assigned = Assignor::Range.assign(&members, &partitions);
+    assert_eq!(
+        shown(&assigned),
+        ["t-0 t-1 t-2 u-0 u-1", "t-3 t-4", "t-5 t-6 u-2"]
+    );
+    members[2].instance = Some("z".into());
+    let assigned = Assignor::Range.assign(&members, &partitions);
+    assert_eq!(
+        shown(&assigned),
+        ["t-3 t-4 u-2", "t-5 t-6", "t-0 t-1 t-2 u-0 u-1"]
+    );
+}
+
+#[test]
+fn round_robin_passes_over_who_did_not_subscribe() {
+    let members = [
+        member("a", &["t", "u"]),
+        member("b", &["t"]),
+        member("c", &["u"]),
+    ];
+    let assigned = Assignor::RoundRobin.assign(&members, &counts(&[("t", 3), ("u", 3)]));
+    assert_eq!(shown(&assigned), ["t-0 t-2 u-1", "t-1", "u-0 u-2"]);
+}
+
+#[test]
+fn a_partition_that_moves_is_given_to_nobody_until_its_owner_let_it_go() {
+    let partitions = counts(&[("t", 4)]);
+    let mut members = [member("a", &["t"]), member("b", &["t"])];
+    members[0].owned = all(&partitions).collect();
+    members[0].generation = 3;
+    members[1].generation = 3;
+    let assigned = Assignor::CooperativeSticky.assign(&members, &partitions);
+    assert_eq!(shown(&assigned), ["t-0 t-1", ""]);
+    members[0].owned.truncate(2);
+    let assigned = Assignor::CooperativeSticky.assign(&members, &partitions);
+    assert_eq!(shown(&assigned), ["t-0 t-1", "t-2 t-3"]);
+}
+
+#[test]
+fn what_two_claim_from_one_generation_is_neither_ones() {
+    let partitions = counts(&[("t", 2)]);
+    let mut members = [member("a", &["t"]), member("b", &["t"])];
+    for member in &mut members {
+        member.owned = vec![TopicPartition::new("t", 0)];
+        member.generation = 3;
+    }
+    let assigned = Assignor::CooperativeSticky.assign(&members, &partitions);
+    assert!(
+        assigned.iter().flatten().all(|place| place.partition == 1),
+        "{assigned:?}"
+    );
+    members[0].generation = 2;
+    let assigned = Assignor::CooperativeSticky.assign(&members, &partitions);
+    assert_eq!(shown(&assigned), ["t-1", "t-0"]);
+}
+
+/// Bits of topics, claims of topic and partition, and their generation.
+type Drawn = (u8, Vec<(usize, i32)>, i32);
+
+/// Members `m0..` with some of five topics each, and what they claim to have.
+fn group() -> impl Strategy<Value = (Vec<Subscriber>, Partitions)> {
+    let claims = prop::collection::vec((0..5usize, 0..9i32), 0..12);
+    let members = prop::collection::vec((1u8..32, claims, -1..3i32), 1..8);
+    let sizes = prop::collection::vec(0..8i32, 5);
+    (members, sizes, any::<bool>()).prop_map(|(members, sizes, equal)| {
+        let name = |topic: usize| Arc::from(format!("t{topic}").as_str());
+        let partitions = sizes
+            .iter()
+            .enumerate()
+            .map(|(topic, count)| (name(topic), *count))
+            .collect();
+        let first = members[0].0;
+        let subscriber = |(index, (topics, claims, generation)): (usize, Drawn)| {
+            let topics = if equal { first } else { topics };
+            let claims: BTreeSet<TopicPartition> = claims
+                .iter()
+                .map(|(topic, it)| TopicPartition::new(name(*topic), *it))
+                .collect();
+            Subscriber {
+                topics: (0..5)
+                    .filter(|bit| topics & (1 << bit) != 0)
+                    .map(name)
+                    .collect(),
+                owned: claims.into_iter().collect(),
+                generation,
+                ..member(&format!("m{index}"), &[])
+            }
+        };
+        (
+            members.into_iter().enumerate().map(subscriber).collect(),
+            partitions,
+        )
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn every_partition_that_somebody_wants_is_given_to_one_who_wants_it((members, partitions) in group()) {
+        for assignor in [Assignor::Range, Assignor::RoundRobin, Assignor::Sticky] {
+            let assigned = assignor.assign(&members, &partitions);
+            prop_assert_eq!(assigned.len(), members.len());
+            let mut given = BTreeSet::new();
+            for (member, places) in members.iter().zip(&assigned) {
+                for place in places {
+                    prop_assert!(member.topics.contains(&place.topic));
+                    prop_assert!(given.insert(place.clone()), "{} twice by {}", place, assignor);
+                }
+            }
+            let wanted: BTreeSet<TopicPartition> = all(&partitions)
+                .filter(|place| members.iter().any(|member| member.topics.contains(&place.topic)))
+                .collect();
+            prop_assert_eq!(given, wanted);
+        }
+    }
+
+    #[test]
+    fn a_sticky_assignment_is_even_and_the_next_one_the_same((mut members, partitions) in group()) {
+        let assigned = Assignor::Sticky.assign(&members, &partitions);
+        for (less, has) in members.iter().zip(&assigned) {
+            for more in &assigned {
+                let could_go = more.iter().any(|place| less.topics.contains(&place.topic));
+                prop_assert!(!could_go || more.len() <= has.len() + 1, "{:?}", assigned);
+            }
+        }
+        for (member, has) in members.iter_mut().zip(&assigned) {
+            member.owned.clone_from(has);
+            member.generation = 9;
+        }
+        let again = Assignor::Sticky.assign(&members, &partitions);
+        for (before, after) in assigned.iter().zip(again) {
+            let before: BTreeSet<_> = before.iter().cloned().collect();
+            prop_assert_eq!(before, after.into_iter().collect::<BTreeSet<_>>());
+        }
+    }
+
+    #[test]
+    fn cooperative_rounds_end_with_the_sticky_assignment_and_nothing_is_ever_at_two((mut members, partitions) in group()) {
+        // What is claimed twice is a matter of the other tests.
+        let mut claimed = BTreeSet::new();
+        for member in &mut members {
+            member.owned.retain(|place| claimed.insert(place.clone()));
+            member.generation = 1;
+        }
+        for round in 2.. {
+            prop_assert!(round < 6, "it does not settle");
+            let assigned = Assignor::CooperativeSticky.assign(&members, &partitions);
+            for (member, gets) in members.iter().zip(&assigned) {
+                let has = |other: &Subscriber, place| other.id != member.id && other.owned.contains(place);
+                let taken = gets.iter().find(|place| members.iter().any(|other| has(other, place)));
+                prop_assert_eq!(taken, None);
+            }
+            let mut settled = true;
+            for (member, gets) in members.iter_mut().zip(assigned) {
+                settled &= member.owned.iter().all(|place| gets.contains(place));
+                member.owned = gets;
+                member.generation = round;
+            }
+            if settled {
+                break;
+            }
+        }
+        let given: usize = members.iter().map(|member| member.owned.len()).sum();
+        let wanted = |place: &TopicPartition| members.iter().any(|member| member.topics.contains(&place.topic));
+        prop_assert_eq!(given, all(&partitions).filter(wanted).count());
+    }
+}
