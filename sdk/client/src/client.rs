@@ -91,7 +91,7 @@ impl Client {
         ProducerBuilder::new(self.clone(), self.shared.properties.producer.clone())
     }
 
-    /// Starts a consumer of given partitions, outside of any group.
+    /// Starts a consumer: of given partitions, or of what its group gives it.
     pub fn consumer(&self) -> ConsumerBuilder {
         ConsumerBuilder::new(self.clone(), self.shared.properties.consumer.clone())
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use highwater_record::Compression;
 
+use crate::core::group::assignor::Assignor;
 use crate::error::{Error, Result};
 use crate::partitioner::Partitioner;
 
@@ -275,6 +276,67 @@ pub struct ConsumerConfig {
     pub isolation: Isolation,
     /// `client.rack` (none): for brokers that let consumers read from a replica nearby.
     pub client_rack: Option<String>,
+    /// The consumer's group, where it has one.
+    pub group: GroupConfig,
+}
+
+/// How a consumer behaves in its group.
+#[derive(Clone, Debug)]
+pub struct GroupConfig {
+    /// `group.id` (none): the group whose members share the partitions of their topics out.
+    pub id: Option<String>,
+    /// `group.instance.id` (none): a static member, which keeps its partitions when it is back within the session time-out.
+    pub instance_id: Option<String>,
+    /// `session.timeout.ms` (45 s): a member that is not heard of for so long is dead to the group.
+    pub session_timeout: Duration,
+    /// `heartbeat.interval.ms` (3 s): how often it is heard of; also how soon it learns of a rebalance.
+    pub heartbeat_interval: Duration,
+    /// `max.poll.interval.ms` (5 min): how long the application may go without asking for records before its partitions are
+    /// given to others; and how long a rebalance waits for it.
+    pub poll_interval_max: Duration,
+    /// `partition.assignment.strategy` (range, cooperative-sticky): in the order of preference. The default gets along with
+    /// Java's, librdkafka's and sarama's.
+    pub assignors: Vec<Assignor>,
+    /// `enable.auto.commit` (true): commits what was handed out before the application asked for more.
+    pub auto_commit: bool,
+    /// `auto.commit.interval.ms` (5 s): how often.
+    pub auto_commit_interval: Duration,
+}
+
+impl Default for GroupConfig {
+    fn default() -> Self {
+        Self {
+            id: None,
+            instance_id: None,
+            session_timeout: Duration::from_secs(45),
+            heartbeat_interval: Duration::from_secs(3),
+            poll_interval_max: Duration::from_secs(300),
+            assignors: vec![Assignor::Range, Assignor::CooperativeSticky],
+            auto_commit: true,
+            auto_commit_interval: Duration::from_secs(5),
+        }
+    }
+}
+
+impl GroupConfig {
+    fn check(&self) -> Result<()> {
+        if self.assignors.is_empty() {
+            return Err(Error::config(
+                "partition.assignment.strategy is empty, need at least one",
+            ));
+        }
+        if self.heartbeat_interval.is_zero() || self.heartbeat_interval >= self.session_timeout {
+            return Err(Error::config(format!(
+                "heartbeat.interval.ms is {}, need more than 0 and less than session.timeout.ms, which is {}",
+                self.heartbeat_interval.as_millis(),
+                self.session_timeout.as_millis()
+            )));
+        }
+        if self.poll_interval_max.is_zero() {
+            return Err(Error::config("max.poll.interval.ms is 0, need at least 1"));
+        }
+        Ok(())
+    }
 }
 
 impl Default for ConsumerConfig {
@@ -289,6 +351,7 @@ impl Default for ConsumerConfig {
             offset_reset: OffsetReset::Latest,
             isolation: Isolation::ReadUncommitted,
             client_rack: None,
+            group: GroupConfig::default(),
         }
     }
 }
@@ -300,6 +363,6 @@ impl ConsumerConfig {
                 "fetch.max.bytes and max.partition.fetch.bytes must be at least 1",
             ));
         }
-        Ok(())
+        self.group.check()
     }
 }

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use highwater_wire::frame::{Frames, Next};
@@ -120,6 +121,7 @@ pub(crate) struct Pending {
     answer: oneshot::Receiver<Result<Bytes>>,
     version: i16,
     api: &'static str,
+    timeout: Duration,
     deadline: Instant,
 }
 
@@ -138,7 +140,7 @@ impl Pending {
             Ok(Ok(Err(error))) => Err(error),
             Ok(Err(_)) => Err(Error::closed("connection").with_written(Written::Maybe)),
             Err(_) => {
-                let ms = self.connection.0.shared.config.request_timeout.as_millis();
+                let ms = self.timeout.as_millis();
                 let why = format!(
                     "no answer to {} from {} within {ms} ms",
                     self.api, self.connection.0.shared.peer
@@ -230,8 +232,21 @@ impl Connection {
         records: impl IntoIterator<Item = Bytes>,
         expects_answer: bool,
     ) -> Result<Pending> {
+        let timeout = self.0.shared.config.request_timeout;
+        self.send_within(request, version, records, expects_answer, timeout)
+    }
+
+    /// The same, for an answer that may take longer than others.
+    pub(crate) fn send_within<R: Request>(
+        &self,
+        request: &R,
+        version: i16,
+        records: impl IntoIterator<Item = Bytes>,
+        expects_answer: bool,
+        timeout: Duration,
+    ) -> Result<Pending> {
         let shared = &self.0.shared;
-        let deadline = Instant::now() + shared.config.request_timeout;
+        let deadline = Instant::now() + timeout;
         let (sender, answer) = oneshot::channel();
         {
             let mut state = shared.lock();
@@ -269,6 +284,7 @@ impl Connection {
             answer,
             version,
             api: R::NAME,
+            timeout,
             deadline,
         })
     }

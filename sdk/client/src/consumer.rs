@@ -1,11 +1,12 @@
-//! The consumer of given partitions: fetches ahead in the background, lends batches.
+//! The consumer of given partitions, or of what its group gives it: fetches ahead in the background, lends batches.
 
 mod batch;
 mod fetcher;
 mod leaders;
+mod membership;
 mod shared;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,14 +14,20 @@ use bytes::Buf;
 use highwater_record::control::ControlType;
 use highwater_record::{Batch, Decompressor, Records};
 use tokio::task::AbortHandle;
+use tokio::time::{sleep_until, timeout};
 
 pub use self::batch::{ConsumerRecord, Iter, RecordBatch, RecordRef};
 use self::batch::{Scratch, Source};
+pub use self::membership::Rebalance;
+use self::membership::{Listener, Membership, Place, Settled};
 use self::shared::{Fetched, Shared, Slot, State, Waiting};
 use crate::client::Client;
 use crate::config::{ConsumerConfig, Isolation, OffsetReset};
 use crate::core::consumer::cursor::Cursor;
+use crate::core::group::assignor::Assignor;
+use crate::core::group::member::Event;
 use crate::error::{Error, ErrorKind, Result, TopicPartition};
+use crate::group::{self, Committed, Group};
 
 /// Where reading a partition begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +50,12 @@ pub struct ConsumerBuilder {
     config: ConsumerConfig,
     partitions: Vec<(TopicPartition, Start)>,
     topics: Vec<(String, Start)>,
+    subscription: BTreeSet<Arc<str>>,
+    listener: Option<Listener>,
 }
+
+/// Kafka's limit of a topic's name.
+const TOPIC_BYTES_MAX: usize = 249;
 
 impl ConsumerBuilder {
     pub(crate) fn new(client: Client, config: ConsumerConfig) -> Self {
@@ -52,7 +64,54 @@ impl ConsumerBuilder {
             config,
             partitions: Vec::new(),
             topics: Vec::new(),
+            subscription: BTreeSet::new(),
+            listener: None,
         }
+    }
+
+    /// `group.id`: the group whose members share the partitions of their topics out, and that remembers how far it has read.
+    pub fn group(mut self, id: impl Into<String>) -> Self {
+        self.config.group.id = Some(id.into());
+        self
+    }
+
+    /// Reads what the group gives this consumer of these topics, from where the group has read to.
+    pub fn subscribe<T: AsRef<str>>(mut self, topics: impl IntoIterator<Item = T>) -> Self {
+        self.subscription
+            .extend(topics.into_iter().map(|topic| Arc::from(topic.as_ref())));
+        self
+    }
+
+    /// `group.instance.id`: a static member, which keeps its partitions when it is back within the session time-out.
+    pub fn instance_id(mut self, id: impl Into<String>) -> Self {
+        self.config.group.instance_id = Some(id.into());
+        self
+    }
+
+    /// `partition.assignment.strategy`: how partitions are shared out, in the order of preference.
+    pub fn assignors(mut self, assignors: impl IntoIterator<Item = Assignor>) -> Self {
+        self.config.group.assignors = assignors.into_iter().collect();
+        self
+    }
+
+    /// `enable.auto.commit` and `auto.commit.interval.ms`: how often positions are committed by themselves; `None` leaves it
+    /// to the application.
+    pub fn auto_commit(mut self, interval: Option<Duration>) -> Self {
+        self.config.group.auto_commit = interval.is_some();
+        if let Some(interval) = interval {
+            self.config.group.auto_commit_interval = interval;
+        }
+        self
+    }
+
+    /// Is told, while the application asks for records, of partitions that come and go; what goes, goes when the future that
+    /// `listener` returns has ended.
+    pub fn on_rebalance<F: Future<Output = ()> + Send + 'static>(
+        mut self,
+        listener: impl Fn(Rebalance, Group) -> F + Send + Sync + 'static,
+    ) -> Self {
+        self.listener = Some(Listener::new(listener));
+        self
     }
 
     /// Reads this partition too, from `start`.
@@ -109,7 +168,17 @@ impl ConsumerBuilder {
     /// [`ErrorKind::Config`], an unknown topic or partition, or a time-out.
     pub async fn build(self) -> Result<Consumer> {
         self.config.check()?;
+        check_subscription(&self.subscription)?;
+        let has_own = !self.topics.is_empty() || !self.partitions.is_empty();
+        if has_own && !self.subscription.is_empty() {
+            return Err(Error::config(
+                "a consumer is either assigned its partitions or subscribed to topics",
+            ));
+        }
         let mut consumer = Consumer::new(self.client, self.config);
+        if consumer.shared.config.group.id.is_some() || !self.subscription.is_empty() {
+            consumer.enter(self.subscription, self.listener)?;
+        }
         for (topic, start) in self.topics {
             consumer.assign_topic(&topic, start).await?;
         }
@@ -120,7 +189,21 @@ impl ConsumerBuilder {
     }
 }
 
-/// Reads partitions. Dropping it stops the fetching.
+fn check_subscription(topics: &BTreeSet<Arc<str>>) -> Result<()> {
+    match topics
+        .iter()
+        .find(|topic| topic.is_empty() || topic.len() > TOPIC_BYTES_MAX)
+    {
+        Some(wrong) => Err(Error::config(format!(
+            "topic name has {} bytes, need 1 to {TOPIC_BYTES_MAX}",
+            wrong.len()
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Reads partitions. Dropping it stops the fetching, and leaves the group in the background, without committing what was not
+/// enqueued: [`shutdown`](Self::shutdown) does that.
 #[derive(Debug)]
 pub struct Consumer {
     shared: Arc<Shared>,
@@ -130,6 +213,7 @@ pub struct Consumer {
     reading: Option<Reading>,
     /// The batch that [`next`](Self::next) is in the middle of.
     current: Option<Current>,
+    membership: Option<Membership>,
     task: AbortHandle,
 }
 
@@ -165,8 +249,24 @@ impl Consumer {
             scratch: Scratch::new(),
             reading: None,
             current: None,
+            membership: None,
             task,
         }
+    }
+
+    fn enter(&mut self, topics: BTreeSet<Arc<str>>, listener: Option<Listener>) -> Result<()> {
+        let config = &self.shared.config;
+        let arrived = Arc::clone(&self.shared.arrived);
+        let client = &self.shared.client;
+        let group = group::Shared::start(
+            client,
+            config.group.clone(),
+            topics,
+            config.client_rack.clone(),
+            arrived,
+        )?;
+        self.membership = Some(Membership::new(group, listener, config.offset_reset));
+        Ok(())
     }
 
     /// Reads this partition too, or from another place when it is read already.
@@ -239,7 +339,11 @@ impl Consumer {
     }
 
     /// The next batch, as it lies in the log, of whichever partition has one; batches of one
-    /// partition come in order. `None` when no partition is assigned.
+    /// partition come in order. `None` when no partition is assigned by hand; a group may give
+    /// one any time, so its members wait.
+    ///
+    /// In a group, asking for more says that what was handed out before is dealt with: that is
+    /// what is committed by itself, and this is when partitions are let go and taken.
     ///
     /// Cancel-safe: a batch is taken out only when it is returned.
     ///
@@ -264,6 +368,14 @@ impl Consumer {
     /// As [`next_batch`](Self::next_batch).
     pub async fn next(&mut self) -> Result<Option<ConsumerRecord>> {
         loop {
+            if self
+                .membership
+                .as_ref()
+                .is_some_and(|it| it.group.has_events())
+            {
+                // It may be about what is in hand.
+                self.follow().await?;
+            }
             if let Some(Current { batch, index, .. }) = &mut self.current {
                 if let Some(record) = batch.get(*index) {
                     *index += 1;
@@ -286,15 +398,222 @@ impl Consumer {
 
     async fn advance(&mut self) -> Result<Option<(usize, RecordBatch)>> {
         loop {
+            self.follow().await?;
             if let Some(ready) = self.try_advance()? {
                 return Ok(Some(ready));
             }
-            if !self.shared.lock().slots.iter().any(|slot| slot.assigned) {
-                return Ok(None);
-            }
             // What arrives from here on leaves a permit.
-            self.shared.arrived.notified().await;
+            let arrived = self.shared.arrived.notified();
+            match self.membership.as_ref().filter(|it| it.group.is_member()) {
+                Some(membership) => {
+                    let _waiting = membership.group.waiting();
+                    match membership.commit_at {
+                        Some(at) => tokio::select! {
+                            () = arrived => {}
+                            () = sleep_until(at) => {}
+                        },
+                        None => arrived.await,
+                    }
+                }
+                None if !self.shared.lock().slots.iter().any(|slot| slot.assigned) => {
+                    return Ok(None);
+                }
+                None => arrived.await,
+            }
         }
+    }
+
+    /// Does what the group wants done.
+    async fn follow(&mut self) -> Result<()> {
+        if let Some(membership) = &self.membership {
+            membership.group.polled();
+        }
+        loop {
+            let Some(membership) = &mut self.membership else {
+                return Ok(());
+            };
+            if let Some(settled) = membership.settled().await {
+                self.settle(settled)?;
+                continue;
+            }
+            match membership.next_event()? {
+                None => break,
+                Some(Event::Failed(failure)) => return Err(membership.failed(failure)),
+                Some(Event::Assigned(places)) => membership.take(places),
+                Some(Event::Revoke(places)) => self.release(&places),
+                Some(Event::Lost(mut places)) => {
+                    let assigned: BTreeSet<TopicPartition> =
+                        self.assignment().into_iter().collect();
+                    places.retain(|place| assigned.contains(place));
+                    places.iter().for_each(|place| self.unassign(place));
+                    if let Some(membership) = &mut self.membership {
+                        membership.lose(places);
+                    }
+                }
+            }
+        }
+        if self
+            .membership
+            .as_mut()
+            .is_some_and(Membership::is_commit_due)
+        {
+            let positions = self.positions();
+            if let Some(membership) = &mut self.membership {
+                membership.commit_by_itself(positions);
+            }
+        }
+        Ok(())
+    }
+
+    /// Stops reading these, and begins to let them go.
+    fn release(&mut self, places: &[TopicPartition]) {
+        let positions = places
+            .iter()
+            .map(|place| (place.clone(), self.position(place)))
+            .collect();
+        places.iter().for_each(|place| self.unassign(place));
+        if let Some(membership) = &mut self.membership {
+            membership.release(positions);
+        }
+    }
+
+    fn settle(&mut self, settled: Settled) -> Result<()> {
+        let Some(membership) = &self.membership else {
+            return Ok(());
+        };
+        match settled {
+            Settled::LetGo(places) => membership.group.settled(&places),
+            Settled::Deferred(event, error) => {
+                membership.group.put_back(event);
+                return Err(error);
+            }
+            Settled::Assigned(places) => {
+                for (place, start) in places {
+                    self.shared.client.shared.use_topic(&place.topic);
+                    match start {
+                        Place::Start(start) => self.assign_known(&place, start),
+                        Place::Nowhere => self.assign_nowhere(&place),
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The partition is ours, but the application has to say from where.
+    fn assign_nowhere(&mut self, place: &TopicPartition) {
+        self.assign_known(place, Start::Earliest);
+        let mut state = self.shared.lock();
+        if let Some((index, slot)) = state.find(place) {
+            slot.cursor.stop();
+            let why = "nothing is committed and auto.offset.reset is none";
+            let error = Error::new(ErrorKind::Offset, why).at(&place.topic, place.partition);
+            state.push(index, Waiting::Failed(error));
+        }
+    }
+
+    fn positions(&self) -> BTreeMap<TopicPartition, i64> {
+        let places = self.assignment().into_iter();
+        places
+            .filter_map(|place| self.position(&place).map(|at| (place, at)))
+            .collect()
+    }
+
+    fn membership(&self) -> Result<&Membership> {
+        self.membership
+            .as_ref()
+            .ok_or_else(|| Error::config("group.id is not set"))
+    }
+
+    /// The group, to commit to; `None` without `group.id`.
+    pub fn group(&self) -> Option<Group> {
+        self.membership
+            .as_ref()
+            .map(|it| Group::new(Arc::clone(&it.group)))
+    }
+
+    /// Reads what the group gives this consumer of these topics from now on.
+    ///
+    /// # Errors
+    ///
+    /// When it was not built as a member of a group.
+    pub fn subscribe<T: AsRef<str>>(&mut self, topics: impl IntoIterator<Item = T>) -> Result<()> {
+        let topics: BTreeSet<Arc<str>> = topics
+            .into_iter()
+            .map(|topic| Arc::from(topic.as_ref()))
+            .collect();
+        check_subscription(&topics)?;
+        let membership = self.membership()?;
+        if topics.is_empty() || !membership.group.is_member() {
+            return Err(Error::config(
+                "only a consumer built with a subscription can change it, and not to nothing",
+            ));
+        }
+        membership.group.subscribe(topics);
+        Ok(())
+    }
+
+    /// Commits the positions of all partitions, and waits until the coordinator has them. What was handed out counts as dealt
+    /// with, record by record with [`next`](Self::next), batch by batch with [`next_batch`](Self::next_batch).
+    ///
+    /// Cancel-safe in that they are committed all the same.
+    ///
+    /// # Errors
+    ///
+    /// The coordinator's code, a time-out, or that there is no group.
+    pub async fn commit(&self) -> Result<()> {
+        self.enqueue_commit()?.await
+    }
+
+    /// The same without waiting: what it returns may be awaited, or dropped. Commits are made in the order of these calls; of
+    /// several that wait, the last one's offsets are.
+    ///
+    /// # Errors
+    ///
+    /// When there is no group.
+    pub fn enqueue_commit(&self) -> Result<impl Future<Output = Result<()>> + Send + use<>> {
+        let positions = self.positions().into_iter();
+        let offsets = positions.map(|(place, at)| (place, Committed::from(at)));
+        Ok(self.membership()?.group.commits.enqueue(offsets.collect()))
+    }
+
+    /// Commits positions where that is done by itself, tells the listener, and leaves the group.
+    ///
+    /// Not cancel-safe in that a dropped future leaves as dropping the consumer does.
+    ///
+    /// # Errors
+    ///
+    /// A time-out; the group then learns of it by the session's end.
+    pub async fn shutdown(mut self, within: Duration) -> Result<()> {
+        let leave = async {
+            if self.membership.is_none() {
+                return Ok(());
+            }
+            // What is under way first.
+            while let Some(membership) = &mut self.membership
+                && let Some(settled) = membership.settled().await
+            {
+                if matches!(settled, Settled::LetGo(_)) {
+                    self.settle(settled)?;
+                }
+            }
+            let places = self.assignment();
+            if !places.is_empty() {
+                self.release(&places);
+            }
+            let Some(membership) = &mut self.membership else {
+                return Ok(());
+            };
+            membership.settled().await;
+            membership.group.close();
+            membership.group.closed(within).await
+        };
+        let late = |_| {
+            Err(Error::timeout(format!(
+                "consumer was not shut down within {within:?}"
+            )))
+        };
+        timeout(within, leave).await.unwrap_or_else(late)
     }
 
     /// The next batch with records to be seen, if one is here.

@@ -38,6 +38,7 @@ mod connection;
 pub mod consumer;
 mod core;
 mod error;
+mod group;
 mod partitioner;
 mod pool;
 pub mod producer;
@@ -46,10 +47,14 @@ mod record;
 pub use admin::Admin;
 pub use client::{Client, ClientBuilder};
 pub use config::{
-    Acks, ClientConfig, ConsumerConfig, Isolation, Linger, OffsetReset, ProducerConfig,
+    Acks, ClientConfig, ConsumerConfig, GroupConfig, Isolation, Linger, OffsetReset, ProducerConfig,
 };
-pub use consumer::{Consumer, ConsumerBuilder, ConsumerRecord, RecordBatch, RecordRef, Start};
+pub use consumer::{
+    Consumer, ConsumerBuilder, ConsumerRecord, Rebalance, RecordBatch, RecordRef, Start,
+};
+pub use core::group::assignor::{Assignor, UnknownAssignor};
 pub use error::{Error, ErrorKind, Result, TopicPartition, Written};
+pub use group::{Committed, Group, GroupMetadata};
 pub use highwater_record::{Codec, Compression};
 pub use highwater_wire::ErrorCode;
 pub use partitioner::{Partitioner, UnknownPartitioner};

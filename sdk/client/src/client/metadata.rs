@@ -1,6 +1,7 @@
 //! The shell around [`Metadata`](crate::core::metadata::Metadata): asks brokers when it is due, and
 //! lets callers wait for a topic.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -100,6 +101,36 @@ impl Shared {
             // Not there yet: a caller that waits is reason enough to ask again after a pause.
             self.lock_metadata().invalidate();
             self.refresh.notify_one();
+        }
+    }
+
+    /// Somebody uses this topic from now on.
+    pub(crate) fn use_topic(&self, name: &str) {
+        self.lock_metadata().use_topic(name);
+        self.refresh.notify_one();
+    }
+
+    /// Waits until the cluster told of each of these topics, whether it exists or not.
+    ///
+    /// Cancel-safe.
+    ///
+    /// # Errors
+    ///
+    /// A time-out.
+    pub(crate) async fn heard_of(
+        &self,
+        names: &BTreeSet<Arc<str>>,
+        timeout: Duration,
+    ) -> Result<()> {
+        let mut changes = self.cluster.subscribe();
+        names.iter().for_each(|name| self.use_topic(name));
+        let told = |cluster: &Arc<Cluster>| names.iter().all(|name| cluster.topic(name).is_some());
+        match timeout_at(Instant::now() + timeout, changes.wait_for(told)).await {
+            Ok(_) => Ok(()),
+            Err(_) => Err(Error::timeout(format!(
+                "no metadata of {} topics within {timeout:?}",
+                names.len()
+            ))),
         }
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use highwater_record::{Codec, Compression};
 
 use super::{Acks, ClientConfig, ConsumerConfig, Isolation, Linger, OffsetReset, ProducerConfig};
+use crate::core::group::assignor::Assignor;
 use crate::error::{Error, Result};
 use crate::partitioner::Partitioner;
 
@@ -193,6 +194,46 @@ const KNOWN: &[(&str, Set)] = &[
             "read_committed" => Isolation::ReadCommitted,
             _ => return Err(wrong(k, v, "read_uncommitted or read_committed")),
         };
+        Ok(())
+    }),
+    ("group.id", |p, _, v| {
+        p.consumer.group.id = Some(v.to_owned()).filter(|id| !id.is_empty());
+        Ok(())
+    }),
+    ("group.instance.id", |p, _, v| {
+        p.consumer.group.instance_id = Some(v.to_owned()).filter(|id| !id.is_empty());
+        Ok(())
+    }),
+    ("group.protocol", |_, k, v| {
+        match v.to_ascii_lowercase().as_str() {
+            "classic" => Ok(()),
+            _ => Err(wrong(k, v, "classic")),
+        }
+    }),
+    ("session.timeout.ms", |p, k, v| {
+        p.consumer.group.session_timeout = ms(k, v)?;
+        Ok(())
+    }),
+    ("heartbeat.interval.ms", |p, k, v| {
+        p.consumer.group.heartbeat_interval = ms(k, v)?;
+        Ok(())
+    }),
+    ("max.poll.interval.ms", |p, k, v| {
+        p.consumer.group.poll_interval_max = ms(k, v)?;
+        Ok(())
+    }),
+    ("partition.assignment.strategy", |p, k, v| {
+        let names = v.split(',').map(str::trim).filter(|name| !name.is_empty());
+        let assignors: Result<Vec<Assignor>, _> = names.map(str::parse).collect();
+        p.consumer.group.assignors = assignors.map_err(|_| wrong(k, v, Assignor::NAMES))?;
+        Ok(())
+    }),
+    ("enable.auto.commit", |p, k, v| {
+        p.consumer.group.auto_commit = flag(k, v)?;
+        Ok(())
+    }),
+    ("auto.commit.interval.ms", |p, k, v| {
+        p.consumer.group.auto_commit_interval = ms(k, v)?;
         Ok(())
     }),
     ("client.rack", |p, _, v| {

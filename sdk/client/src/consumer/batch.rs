@@ -372,7 +372,8 @@ pub struct ConsumerRecord {
 }
 
 impl ConsumerRecord {
-    fn lent(&self) -> RecordRef<'_> {
+    /// The record as its batch lends it.
+    pub fn lend(&self) -> RecordRef<'_> {
         RecordRef {
             bytes: self.batch.0.bytes(),
             entry: &self.entry,
@@ -401,12 +402,12 @@ impl ConsumerRecord {
 
     /// The key.
     pub fn key(&self) -> Option<&[u8]> {
-        self.lent().key()
+        self.lend().key()
     }
 
     /// The value; `None` is a tombstone.
     pub fn value(&self) -> Option<&[u8]> {
-        self.lent().value()
+        self.lend().value()
     }
 
     /// The headers, in order.
@@ -420,7 +421,7 @@ impl fmt::Debug for ConsumerRecord {
         f.debug_struct("ConsumerRecord")
             .field("topic", &self.topic())
             .field("partition", &self.partition())
-            .field("record", &self.lent())
+            .field("record", &self.lend())
             .finish()
     }
 }

@@ -19,7 +19,7 @@ pub(super) struct Shared {
     pub(super) config: ConsumerConfig,
     state: Mutex<State>,
     /// Told when something waits for the application.
-    pub(super) arrived: Notify,
+    pub(super) arrived: Arc<Notify>,
     /// Told when the assignment changed.
     pub(super) assigned: Notify,
 }
@@ -71,7 +71,7 @@ impl Shared {
             client,
             config,
             state: Mutex::default(),
-            arrived: Notify::new(),
+            arrived: Arc::new(Notify::new()),
             assigned: Notify::new(),
         }
     }

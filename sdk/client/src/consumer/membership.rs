@@ -1,0 +1,243 @@
+//! How a consumer follows its group: what it gets and lets go, between two calls for records, and what is committed then.
+//!
+//! A change takes effect only while the application asks for records, so that whatever it got before is dealt with; and what
+//! waits for an answer meanwhile is kept here, so that dropping such a call loses nothing.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use crate::config::OffsetReset;
+use crate::consumer::Start;
+use crate::core::group::member::{Event, Failure};
+use crate::error::{Error, ErrorKind, Result, TopicPartition};
+use crate::group::{Committed, Group, Offsets, Shared};
+use highwater_wire::ErrorCode;
+
+/// A change of a group consumer's partitions, as its listener is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rebalance {
+    /// These are to be read from now on, from where the group has committed.
+    Assigned(Vec<TopicPartition>),
+    /// These are being let go, each with the offset of the next record that would have been handed out. They can be committed
+    /// until the listener's future ends; another member may have them after that.
+    Revoked(BTreeMap<TopicPartition, Option<i64>>),
+    /// These were given to others already: the member was not heard of in time, or the application did not ask for records.
+    Lost(Vec<TopicPartition>),
+}
+
+type Told = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// What the application does with a [`Rebalance`].
+#[derive(Clone)]
+pub(super) struct Listener(Arc<dyn Fn(Rebalance, Group) -> Told + Send + Sync>);
+
+impl Listener {
+    pub(super) fn new<F: Future<Output = ()> + Send + 'static>(
+        listener: impl Fn(Rebalance, Group) -> F + Send + Sync + 'static,
+    ) -> Self {
+        Self(Arc::new(move |rebalance, group| {
+            Box::pin(listener(rebalance, group))
+        }))
+    }
+}
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Listener")
+    }
+}
+
+/// What a change amounts to once everybody was asked.
+pub(super) enum Settled {
+    LetGo(Vec<TopicPartition>),
+    Assigned(Vec<(TopicPartition, Place)>),
+    /// The offsets could not be had: the event has to wait.
+    Deferred(Event, Error),
+}
+
+/// Where reading an assigned partition begins.
+pub(super) enum Place {
+    Start(Start),
+    /// There is no commit, and nowhere to begin without.
+    Nowhere,
+}
+
+type Settling = Pin<Box<dyn Future<Output = Settled> + Send>>;
+
+/// A consumer's side of its group.
+pub(super) struct Membership {
+    pub(super) group: Arc<Shared>,
+    listener: Option<Listener>,
+    reset: OffsetReset,
+    settling: Option<Settling>,
+    /// When positions are committed next; `None` where the application does that.
+    pub(super) commit_at: Option<Instant>,
+    /// What was committed by itself last.
+    committed: BTreeMap<TopicPartition, i64>,
+    /// Why it will never be in the group again.
+    fenced: Option<Error>,
+}
+
+impl fmt::Debug for Membership {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Membership")
+            .field("group", &self.group)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        self.group.close();
+    }
+}
+
+impl Membership {
+    pub(super) fn new(group: Arc<Shared>, listener: Option<Listener>, reset: OffsetReset) -> Self {
+        let config = &group.config;
+        let commits = config.auto_commit && group.is_member();
+        let commit_at = commits.then(|| Instant::now() + config.auto_commit_interval);
+        Self {
+            listener,
+            reset,
+            settling: None,
+            commit_at,
+            committed: BTreeMap::new(),
+            fenced: None,
+            group,
+        }
+    }
+
+    /// Waits for what is under way; `None` when nothing is.
+    ///
+    /// Cancel-safe.
+    pub(super) async fn settled(&mut self) -> Option<Settled> {
+        let settled = self.settling.as_mut()?.await;
+        self.settling = None;
+        Some(settled)
+    }
+
+    /// The next thing the group has to say.
+    ///
+    /// # Errors
+    ///
+    /// Why it has nothing to say any more.
+    pub(super) fn next_event(&mut self) -> Result<Option<Event>> {
+        match &self.fenced {
+            Some(error) => Err(error.clone()),
+            None => Ok(self.group.next_event()),
+        }
+    }
+
+    /// Lets partitions go that were read up to these positions.
+    pub(super) fn release(&mut self, positions: BTreeMap<TopicPartition, Option<i64>>) {
+        let (group, listener) = (Arc::clone(&self.group), self.listener.clone());
+        let commits = self.commit_at.is_some();
+        self.committed
+            .retain(|place, _| !positions.contains_key(place));
+        self.settling = Some(Box::pin(async move {
+            let places = positions.keys().cloned().collect();
+            if commits {
+                let read = positions
+                    .iter()
+                    .filter_map(|(place, at)| Some((place.clone(), Committed::from((*at)?))));
+                if let Err(error) = group.commits.enqueue(read.collect()).await {
+                    tracing::warn!(%error, "positions were not committed before letting go");
+                }
+            }
+            tell(listener.as_ref(), &group, Rebalance::Revoked(positions)).await;
+            // What was enqueued and not waited for.
+            let _ = group.commits.enqueue(Offsets::new()).await;
+            Settled::LetGo(places)
+        }));
+    }
+
+    /// Takes note of partitions that are another's already.
+    pub(super) fn lose(&mut self, places: Vec<TopicPartition>) {
+        let (group, listener) = (Arc::clone(&self.group), self.listener.clone());
+        self.committed.clear();
+        self.settling = Some(Box::pin(async move {
+            if !places.is_empty() {
+                tell(listener.as_ref(), &group, Rebalance::Lost(places)).await;
+            }
+            Settled::LetGo(Vec::new())
+        }));
+    }
+
+    /// Looks up where reading these begins.
+    pub(super) fn take(&mut self, places: Vec<TopicPartition>) {
+        let (group, listener, reset) = (Arc::clone(&self.group), self.listener.clone(), self.reset);
+        self.settling = Some(Box::pin(async move {
+            let mut committed = match group.committed(&places.iter().cloned().collect()).await {
+                Ok(committed) => committed,
+                Err(error) => return Settled::Deferred(Event::Assigned(places), error),
+            };
+            tell(
+                listener.as_ref(),
+                &group,
+                Rebalance::Assigned(places.clone()),
+            )
+            .await;
+            let start = |place: TopicPartition| {
+                let start = match (committed.remove(&place).flatten(), reset) {
+                    (Some(committed), _) => Place::Start(Start::Offset(committed.offset)),
+                    (None, OffsetReset::Earliest) => Place::Start(Start::Earliest),
+                    (None, OffsetReset::Latest) => Place::Start(Start::Latest),
+                    (None, OffsetReset::Fail) => Place::Nowhere,
+                };
+                (place, start)
+            };
+            Settled::Assigned(places.into_iter().map(start).collect())
+        }));
+    }
+
+    /// The group will not have us.
+    pub(super) fn failed(&mut self, failure: Failure) -> Error {
+        let Failure { code, detail } = failure;
+        self.group.settled(&[]);
+        if code == ErrorCode::FencedInstanceId {
+            let error = Error::new(
+                ErrorKind::Fenced,
+                "another consumer has this group.instance.id",
+            );
+            self.fenced = Some(error.clone());
+            return error;
+        }
+        Error::broker(code, detail.as_deref())
+    }
+
+    /// Whether positions are to be committed now.
+    pub(super) fn is_commit_due(&mut self) -> bool {
+        let Some(at) = &mut self.commit_at else {
+            return false;
+        };
+        let now = Instant::now();
+        let due = now >= *at;
+        if due {
+            *at = now + self.group.config.auto_commit_interval;
+        }
+        due
+    }
+
+    /// Commits positions in the background, if there is anything new in them.
+    pub(super) fn commit_by_itself(&mut self, positions: BTreeMap<TopicPartition, i64>) {
+        if positions != self.committed {
+            let offsets = positions
+                .iter()
+                .map(|(place, at)| (place.clone(), Committed::from(*at)));
+            // Nobody waits; what comes to nothing is logged, and committed with the next.
+            drop(self.group.commits.enqueue(offsets.collect()));
+            self.committed = positions;
+        }
+    }
+}
+
+async fn tell(listener: Option<&Listener>, group: &Arc<Shared>, rebalance: Rebalance) {
+    if let Some(Listener(listener)) = listener {
+        listener(rebalance, Group::new(Arc::clone(group))).await;
+    }
+}
