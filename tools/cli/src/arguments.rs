@@ -56,7 +56,11 @@ Examples:
 Examples:
   highwater consume orders --from-beginning --exit
   highwater consume orders --partition 3 --offset 1000 -n 5 --format '%o %k=%s\\n'
-  highwater consume orders --offset -100 --json")]
+  highwater consume orders --offset -100 --json
+
+Consumers of one group share the partitions, and take over what another one had when it goes away:
+  highwater consume orders --group billing --from-beginning      (in several terminals)
+  highwater group describe billing")]
     Consume(Consume),
     /// Look into log directories, offline.
     #[command(subcommand)]
@@ -197,6 +201,10 @@ pub(crate) struct Consume {
     /// One partition only; all of them unless given.
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..))]
     pub(crate) partition: Option<i32>,
+    /// Read as a member of this consumer group: its members share the partitions, and go on where it has committed. Without a
+    /// commit it begins at --from-beginning or at the end.
+    #[arg(short, long, value_name = "GROUP", conflicts_with_all = ["offset", "partition"])]
+    pub(crate) group: Option<String>,
     /// End after so many records.
     #[arg(short = 'n', long, value_name = "RECORDS")]
     pub(crate) count: Option<u64>,
@@ -209,6 +217,10 @@ pub(crate) struct Consume {
     /// One JSON object a line, instead of --format.
     #[arg(long, conflicts_with = "format")]
     pub(crate) json: bool,
+    /// A property of the client by Kafka's name, as in --property partition.assignment.strategy=cooperative-sticky; may be
+    /// given many times.
+    #[arg(short = 'X', long = "property", value_name = "KEY=VALUE", value_parser = pair)]
+    pub(crate) properties: Vec<(String, String)>,
     #[command(flatten)]
     pub(crate) broker: Broker,
 }

@@ -1,5 +1,7 @@
 //! `highwater consume`: the records of a topic on standard output. Knows where to begin, where to end and how to print.
 
+mod group;
+
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::Duration;
@@ -30,10 +32,14 @@ struct Json<'a> {
 /// Consumes until the count or the end is reached, or for ever.
 pub(crate) async fn consume(flags: Consume) -> Result<()> {
     let format = Format::parse(&flags.format)?;
-    let client = Client::builder(&flags.broker.bootstrap)
-        .client_id("highwater-cli")
-        .connect()
-        .await?;
+    let mut builder = Client::builder(&flags.broker.bootstrap).client_id("highwater-cli");
+    for (key, value) in &flags.properties {
+        builder = builder.property(key, value)?;
+    }
+    let client = builder.connect().await?;
+    if let Some(group) = &flags.group {
+        return group::consume(&flags, group, &client).await;
+    }
     let partitions: Vec<i32> = match flags.partition {
         Some(partition) => vec![partition],
         None => (0..client.partition_count(&flags.topic).await?).collect(),

@@ -26,6 +26,8 @@ fn main() -> ExitCode {
         Command::Serve(flags) => serve::serve(&flags),
         Command::Topic(command) => client(topic::topic(command)),
         Command::Produce(flags) => client(produce::produce(flags)),
+        // A member of a group leaves it when it is interrupted.
+        Command::Consume(flags) if flags.group.is_some() => runtime(consume::consume(flags)),
         Command::Consume(flags) => client(consume::consume(flags)),
         Command::Log(command) => log::log(&command),
         Command::Completions { shell } => {
@@ -47,16 +49,20 @@ fn main() -> ExitCode {
 
 /// Runs what talks to a broker; an interrupt ends it.
 fn client(job: impl Future<Output = Result<()>>) -> Result<()> {
+    runtime(async {
+        tokio::select! {
+            done = job => done,
+            interrupted = tokio::signal::ctrl_c() => {
+                interrupted?;
+                std::process::exit(130);
+            }
+        }
+    })
+}
+
+fn runtime(job: impl Future<Output = Result<()>>) -> Result<()> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?
-        .block_on(async {
-            tokio::select! {
-                done = job => done,
-                interrupted = tokio::signal::ctrl_c() => {
-                    interrupted?;
-                    std::process::exit(130);
-                }
-            }
-        })
+        .block_on(job)
 }
