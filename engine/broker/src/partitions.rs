@@ -386,6 +386,7 @@ fn config_of(topic: &TopicConfig, broker: &config::BrokerConfig) -> Config {
             preallocate: topic.preallocate,
             delete: topic.cleanup_policy.delete,
             compact: topic.cleanup_policy.compact,
+            ..highwater_log::Config::default()
         },
         durability: match topic.durability {
             config::Durability::Flushed => Durability::Flushed,

@@ -3,7 +3,7 @@
 //! Values only; what topic or broker setting they come from is the broker's business.
 
 /// How a log rolls, indexes and forgets.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// `segment.bytes`: a segment is rolled before a batch would make it larger. At most `i32::MAX`, because index entries
     /// hold positions in 31 bits. Default 1 GiB.
@@ -31,6 +31,15 @@ pub struct Config {
     pub delete: bool,
     /// Whether `cleanup.policy` holds `compact`: offsets may then have gaps between segments. Default false.
     pub compact: bool,
+    /// `min.cleanable.dirty.ratio`: the dirty share above which a compacted log is cleaned. Default 0.5.
+    pub min_cleanable_dirty_ratio: f64,
+    /// `min.compaction.lag.ms`: a segment that holds anything younger is not cleaned. Default 0.
+    pub min_compaction_lag_ms: i64,
+    /// `max.compaction.lag.ms`: a dirty segment that is older makes the log be cleaned, whatever its ratio. Default
+    /// `i64::MAX`, never.
+    pub max_compaction_lag_ms: i64,
+    /// `delete.retention.ms`: how long tombstones and markers stay after they were first cleaned around. Default one day.
+    pub delete_retention_ms: i64,
 }
 
 impl Default for Config {
@@ -47,6 +56,10 @@ impl Default for Config {
             preallocate: false,
             delete: true,
             compact: false,
+            min_cleanable_dirty_ratio: 0.5,
+            min_compaction_lag_ms: 0,
+            max_compaction_lag_ms: i64::MAX,
+            delete_retention_ms: DAY_MS,
         }
     }
 }

@@ -97,6 +97,8 @@ impl Log {
                 self.cut_inside(end)?;
             }
             self.start = self.start.min(end);
+            self.cleaned = self.cleaned.min(end);
+            self.checkpointed = self.checkpointed.min(end);
             self.places.clear();
             self.recent.clear();
             self.remove_snapshots_above(end)?;
@@ -207,10 +209,20 @@ impl Log {
 
     /// Renames a segment's files, the `.log` first, and the producer snapshot of its base offset.
     fn bury(&mut self, base: Offset) -> Result<(), Error> {
+        let kinds = Kind::OF_SEGMENT.into_iter().chain([Kind::Snapshot]);
+        self.bury_files(base, kinds)
+    }
+
+    /// Renames files of a segment, to be removed when the delay is over.
+    pub(crate) fn bury_files(
+        &mut self,
+        base: Offset,
+        kinds: impl Iterator<Item = Kind>,
+    ) -> Result<(), Error> {
         self.handles.forget(base);
         let delay_ms = u64::try_from(self.config.file_delete_delay_ms).unwrap_or(0);
         let due = self.reactor.now() + Duration::from_millis(delay_ms);
-        for kind in Kind::OF_SEGMENT.into_iter().chain([Kind::Snapshot]) {
+        for kind in kinds {
             let from = names::path(&self.dir, base, kind);
             let to = names::staged_path(&self.dir, base, kind, Stage::Deleted);
             match self.reactor.rename(&from, &to) {

@@ -31,6 +31,7 @@ mod time_lookup;
 mod walk;
 
 pub mod checkpoint;
+pub mod compaction;
 pub mod data_dir;
 pub mod index;
 pub mod leader_epochs;

@@ -72,6 +72,10 @@ pub struct Log {
     pub(crate) rebuilt: RefCell<Vec<File>>,
     pub(crate) clock: RetentionClock,
     pub(crate) is_closed: bool,
+    /// Everything below has been cleaned, if that is in the log.
+    pub(crate) cleaned: Offset,
+    /// The recovery point that has been written down. Invariant: `checkpointed <= durable_offset`.
+    pub(crate) checkpointed: Offset,
 }
 
 impl Log {
@@ -144,6 +148,8 @@ impl Log {
             rebuilt,
             clock: RetentionClock::new(reactor.now().since_start(), reactor.unix_ms()),
             is_closed: false,
+            cleaned: Offset::ZERO,
+            checkpointed: Offset::ZERO,
         })
     }
 

@@ -374,6 +374,12 @@ impl Places {
     pub(crate) fn clear(&self) {
         self.ring.borrow_mut().1.clear();
     }
+
+    /// Forgets the places in segments that begin in a range of offsets.
+    pub(crate) fn forget(&self, segments: std::ops::Range<Offset>) {
+        let (_, places) = &mut *self.ring.borrow_mut();
+        places.retain(|place| !segments.contains(&place.segment));
+    }
 }
 
 /// Open `.log` files of finished segments, the least recently used displaced first.

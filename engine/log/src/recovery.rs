@@ -124,6 +124,11 @@ impl Log {
             unsynced.directory(&dir);
         }
         let (sealed, active, end) = (found.sealed, found.active, found.end);
+        // One that the log does not bear out is still what the next recovery would be told.
+        let believed_checkpoint = match report.lost {
+            Some(_) => Offset::ZERO,
+            None => opening.recovery_point.min(durable.offset),
+        };
         let mut log = Log {
             reactor: reactor.clone(),
             fence: fence.clone(),
@@ -142,6 +147,8 @@ impl Log {
             rebuilt,
             clock: RetentionClock::new(reactor.now().since_start(), reactor.unix_ms()),
             is_closed: false,
+            cleaned: Offset::ZERO,
+            checkpointed: believed_checkpoint,
             config,
             dir,
         };

@@ -176,6 +176,28 @@ impl Unsynced {
         }
     }
 
+    /// The segments that begin in a range of offsets, all of them durable, have given way to another.
+    pub(crate) fn replaced(&mut self, base: Offset, end: Offset) {
+        assert!(
+            self.durable.offset >= end,
+            "only what is durable is replaced"
+        );
+        // Recovery may have made their indexes again, which nobody will look at any more.
+        self.finished
+            .retain(|(_, segment)| segment.end.offset <= base || segment.end.offset > end);
+        if (base..end).contains(&self.durable.segment) {
+            assert_eq!(
+                self.durable.offset, end,
+                "its place is in none of them but at their end"
+            );
+            self.durable = Place {
+                offset: end,
+                segment: end,
+                position: 0,
+            };
+        }
+    }
+
     /// A ticket for everything, or for the oldest finished segments when there are many. `active` are the files of the active
     /// segment, which ends at `end` after `bytes`.
     pub(crate) fn ticket(

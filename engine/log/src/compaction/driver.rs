@@ -1,0 +1,334 @@
+//! One cleaning from beginning to end: takes the steps on the log, has the slices done elsewhere, waits for the device.
+//!
+//! It holds no borrow of the log while it waits, and looks before each step whether the log still wants to be cleaned.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use highwater_reactor::{File, Instant, Reactor};
+use highwater_record::Offset;
+use zerocopy::IntoBytes as _;
+
+use super::dirt::{self, Dirt, Finished};
+use super::filter::{LastBatches, Terms};
+use super::offset_map::OffsetMap;
+use super::output::Output;
+use super::swap::Plan;
+use super::transactions::Transactions;
+use super::workshop::Workshop;
+use crate::error::Error;
+use crate::log::Log;
+
+/// Bytes written before a sync: what a cleaning leaves to the device at once.
+const SYNC_BYTES: u64 = 8 << 20;
+
+/// The way to a log that others use meanwhile.
+pub trait Access {
+    /// One step on the log, within which nobody else touches it; `None` once it is not to be cleaned any more: closed,
+    /// deleted, fenced, or no longer compacted.
+    fn with<R>(&self, step: impl FnOnce(&mut Log) -> R) -> Option<R>;
+
+    /// The last batches of the producers that are known now.
+    fn last_batches(&self) -> LastBatches;
+}
+
+/// How fast a cleaning may go.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pace {
+    /// Bytes read and written per second (`log.cleaner.io.max.bytes.per.second`).
+    pub bytes_per_second_max: f64,
+}
+
+impl Default for Pace {
+    /// As fast as it can.
+    fn default() -> Pace {
+        Pace {
+            bytes_per_second_max: f64::MAX,
+        }
+    }
+}
+
+/// What a cleaning has done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Cleaned {
+    /// From where on the log was dirty.
+    pub from: Offset,
+    /// Up to where it is clean now.
+    pub to: Offset,
+    /// Segments read.
+    pub segments: usize,
+    /// Segments put in their place.
+    pub segments_written: usize,
+    /// Bytes of batches read while copying.
+    pub bytes_read: u64,
+    /// Bytes of batches that are left of them.
+    pub bytes_kept: u64,
+    /// Records read.
+    pub records_read: u64,
+    /// Records that stay.
+    pub records_kept: u64,
+    /// Records without a key, which went.
+    pub keyless: u64,
+    /// Keys in the map.
+    pub keys: u64,
+    /// Bytes the map took.
+    pub map_bytes: u64,
+}
+
+/// Cleans a log up to `dirt.upper`, or as far as the map has room for its keys. `Ok(None)`: there was nothing to do, or it
+/// was given up because the log is not to be cleaned any more.
+///
+/// Dropped half-way, it leaves `.cleaned` files, which the next cleaning or the next open removes.
+///
+/// # Errors
+/// [`Error::Full`]: it may go through later. [`Error::Unreadable`], [`Error::Corrupt`], [`Error::TooLarge`]: this log cannot be
+/// cleaned. [`Error::Failed`], [`Error::Fenced`]: the directory is fenced. What was swapped in before stays; the rest is as it was.
+pub async fn clean(
+    reactor: &Reactor,
+    log: &impl Access,
+    workshop: &mut Workshop,
+    dirt: &Dirt,
+    pace: Pace,
+    now_ms: i64,
+) -> Result<Option<Cleaned>, Error> {
+    let Some(plan) = log.with(|log| log.plan_cleaning(dirt, now_ms)) else {
+        return Ok(None);
+    };
+    let Some(plan) = plan? else {
+        return Ok(None);
+    };
+    workshop.begin((reactor.random_u64(), reactor.random_u64()));
+    let mut cleaning = Cleaning {
+        reactor,
+        log,
+        workshop,
+        plan,
+        pace,
+        done: Cleaned::default(),
+        ahead_until: reactor.now(),
+    };
+    let done = cleaning.run().await;
+    let Cleaning {
+        workshop,
+        done: mut tally,
+        ..
+    } = cleaning;
+    tally.records_read = workshop.filter.tally.read;
+    tally.records_kept = workshop.filter.tally.kept;
+    tally.keyless = workshop.filter.tally.keyless;
+    tally.keys = workshop.map.len() as u64;
+    tally.map_bytes = workshop.map.bytes() as u64;
+    workshop.map = OffsetMap::closed();
+    Ok(done?.then_some(tally))
+}
+
+struct Cleaning<'a, A> {
+    reactor: &'a Reactor,
+    log: &'a A,
+    workshop: &'a mut Workshop,
+    plan: Plan,
+    pace: Pace,
+    done: Cleaned,
+    /// The work done so far is allowed to have taken until then.
+    ahead_until: Instant,
+}
+
+impl<A: Access> Cleaning<'_, A> {
+    /// `Ok(false)`: given up.
+    async fn run(&mut self) -> Result<bool, Error> {
+        let Some(mapped_end) = self.map().await? else {
+            return Ok(false);
+        };
+        let mut transactions = Transactions::new(std::mem::take(&mut self.plan.aborted));
+        let segments: Vec<Finished> = self
+            .plan
+            .segments
+            .iter()
+            .take_while(|segment| segment.base < mapped_end)
+            .copied()
+            .collect();
+        let mut rest = &segments[..];
+        for count in dirt::groups(rest, self.plan.room) {
+            let (group, after) = rest.split_at(count);
+            let terms = Terms {
+                now_ms: self.plan.now_ms,
+                delete_retention_ms: self.plan.delete_retention_ms,
+                upper: self.plan.upper,
+                mapped_end,
+                last_batches: self.log.last_batches(),
+            };
+            let base = group[0].base;
+            let cleaned = self
+                .clean_group(group, Arc::new(terms), &mut transactions)
+                .await;
+            if !matches!(cleaned, Ok(true)) {
+                self.log.with(|log| log.drop_output(base));
+                return cleaned;
+            }
+            rest = after;
+        }
+        let (from, to) = (self.plan.first_dirty, mapped_end);
+        (self.done.from, self.done.to) = (from, to);
+        Ok(self.log.with(|log| log.cleaned_to(from, to)).is_some())
+    }
+
+    /// Maps the keys of the dirty part; returns the offset the map speaks for, `None` when it was given up.
+    async fn map(&mut self) -> Result<Option<Offset>, Error> {
+        let (from, upper) = (self.plan.first_dirty, self.plan.upper);
+        let overlaps = self.plan.aborted.iter();
+        let overlaps = overlaps.filter(|one| one.last() >= from && one.first() < upper);
+        let mut transactions = Transactions::new(overlaps.copied().collect());
+        for at in 0..self.plan.segments.len() {
+            let segment = self.plan.segments[at];
+            if segment.end <= from {
+                continue;
+            }
+            let Some(source) = self.log.with(|log| log.source(&segment, from)) else {
+                return Ok(None);
+            };
+            let Some(mut source) = source? else {
+                return Ok(None);
+            };
+            while source.has_more() {
+                let position = source.position;
+                let (back, walked) = self
+                    .elsewhere(move |workshop| {
+                        let full = workshop.map_slice(&mut source, from, &mut transactions);
+                        ((source, transactions), full)
+                    })
+                    .await;
+                (source, transactions) = back;
+                if let Some(full) = walked? {
+                    return Ok(Some(full));
+                }
+                self.keep_pace(source.position - position).await;
+                if self.log.with(|_| ()).is_none() {
+                    return Ok(None);
+                }
+            }
+        }
+        Ok(Some(upper))
+    }
+
+    /// Cleans a group of segments into one; `Ok(false)` when it was given up.
+    async fn clean_group(
+        &mut self,
+        group: &[Finished],
+        terms: Arc<Terms>,
+        transactions: &mut Transactions,
+    ) -> Result<bool, Error> {
+        let Some(output) = self.log.with(|log| log.begin_output(group[0].base)) else {
+            return Ok(false);
+        };
+        let mut output = output?;
+        for segment in group {
+            let Some(source) = self.log.with(|log| log.source(segment, Offset::ZERO)) else {
+                return Ok(false);
+            };
+            let Some(mut source) = source? else {
+                return Ok(false);
+            };
+            while source.has_more() {
+                let (terms, mut met) = (Arc::clone(&terms), std::mem::take(transactions));
+                let (back, sliced) = self
+                    .elsewhere(move |workshop| {
+                        let sliced =
+                            workshop.clean_slice(&mut source, &terms, &mut met, &mut output);
+                        ((source, met, output), sliced)
+                    })
+                    .await;
+                (source, *transactions, output) = back;
+                self.keep_pace(sliced?).await;
+                if output.unsynced_bytes() >= SYNC_BYTES {
+                    let bytes = output.bytes;
+                    self.sync(&output.files.log).await?;
+                    output.synced(bytes);
+                }
+                if self.log.with(|_| ()).is_none() {
+                    return Ok(false);
+                }
+            }
+            self.done.segments += 1;
+            self.done.bytes_read += segment.bytes;
+        }
+        self.done.bytes_kept += output.bytes;
+        let needed = transactions.take_needed();
+        if group.len() == 1 && !output.has_changed {
+            let base = output.base;
+            return Ok(self.log.with(|log| log.drop_output(base)).is_some());
+        }
+        output.finish()?;
+        let Output { files, base, .. } = &output;
+        self.sync(&files.log).await?;
+        self.sync(&files.index).await?;
+        self.sync(&files.time_index).await?;
+        if !needed.is_empty() {
+            let bytes = needed.as_bytes();
+            let Some(written) = self.log.with(|log| log.write_aborted(*base, bytes)) else {
+                return Ok(false);
+            };
+            self.sync(&written?).await?;
+        }
+        let swapped = self.log.with(|log| {
+            let swapped = log.swap(group, &output);
+            swapped.map(|swapped| swapped.then(|| (log.dir.clone(), log.fence.clone())))
+        });
+        let Some((dir, fence)) = swapped.transpose()?.flatten() else {
+            return Ok(false);
+        };
+        self.done.segments_written += 1;
+        let synced = self.reactor.sync_dir(&dir).await;
+        synced.map_err(|source| {
+            fence.raise(&format!("cannot sync {}: {source}", dir.display()));
+            let (operation, path) = ("sync", dir);
+            Error::Failed {
+                operation,
+                path,
+                source,
+            }
+        })?;
+        Ok(true)
+    }
+
+    /// Has a slice of work done on the blocking pool.
+    async fn elsewhere<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&mut Workshop) -> T + Send + 'static,
+    ) -> T {
+        let mut workshop = std::mem::replace(self.workshop, Workshop::absent());
+        let (workshop, done) = self
+            .reactor
+            .unblock(move || {
+                let done = work(&mut workshop);
+                (workshop, done)
+            })
+            .await;
+        *self.workshop = workshop;
+        done
+    }
+
+    async fn sync(&self, file: &File) -> Result<(), Error> {
+        let synced = self.reactor.sync_data(file).await;
+        synced.map_err(|source| {
+            let reason = format!("cannot sync {}: {source}", file.path().display());
+            self.log.with(|log| log.fence.raise(&reason));
+            Error::Failed {
+                operation: "sync",
+                path: file.path().to_owned(),
+                source,
+            }
+        })
+    }
+
+    /// Waits until `bytes` more may have been moved.
+    async fn keep_pace(&mut self, bytes: u64) {
+        #[expect(clippy::cast_precision_loss, reason = "a pace, not a number of bytes")]
+        let seconds = bytes as f64 / self.pace.bytes_per_second_max.max(1.0);
+        let now = self.reactor.now();
+        let took = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
+        self.ahead_until = self.ahead_until.max(now) + took;
+        if self.ahead_until > now + Duration::from_millis(1) {
+            self.reactor.sleep_until(self.ahead_until).await;
+        }
+    }
+}
