@@ -382,7 +382,9 @@ impl Coordinator {
             (ErrorCode::CoordinatorLoadInProgress, None)
         } else {
             let why = match self.groups.get(id) {
-                Some(Group::Consumer(group)) => return group.describe(topics),
+                Some(Group::Consumer(group)) => {
+                    return group.describe(topics, &self.config.consumer_assignors);
+                }
                 Some(Group::Classic(_)) => "group is not a consumer group",
                 None => "group is not known",
             };
@@ -520,6 +522,11 @@ impl Coordinator {
             .cancel(&Timeout::ClassicJoin { group: id.clone() });
         self.timers
             .cancel(&Timeout::ClassicSync { group: id.clone() });
+        self.keep_commits(id);
+    }
+
+    /// Where a group is gone and has commits there is still a group: one that only holds them.
+    pub(crate) fn keep_commits(&mut self, id: Rc<str>) {
         if self.offsets.has(&id) {
             let empty = Box::new(ClassicGroup::new(id.clone(), -1));
             self.groups.insert(id, Group::Classic(empty));

@@ -29,7 +29,7 @@ pub(crate) fn commit<W: World>(
     let mut sorted = Sorted::of(coordinator, world, caller.version, request);
     let outcome = if sorted.concerns_group {
         coordinator
-            .admit_commit(world, caller, request)
+            .admit_commit(world, caller, request, &sorted)
             .and_then(|()| sorted.write(coordinator, world, request.group_id))
     } else {
         Ok(())
@@ -197,6 +197,7 @@ impl Coordinator {
         world: &mut W,
         caller: &Caller<'_>,
         request: &OffsetCommitRequest<'_>,
+        sorted: &Sorted<'_>,
     ) -> Result<(), ErrorCode> {
         if !self.is_loaded() {
             return Err(ErrorCode::CoordinatorLoadInProgress);
@@ -209,7 +210,9 @@ impl Coordinator {
             None if caller.version < KNOWS_MISSING_GROUP => Err(ErrorCode::IllegalGeneration),
             None => Err(ErrorCode::GroupIdNotFound),
             Some(Group::Consumer(group)) => {
-                group.validate_commit(member, instance, epoch, caller.version)
+                let partitions = sorted.records.iter();
+                let partitions = partitions.map(|(_, index, value)| (value.topic_id, *index));
+                group.validate_commit(member, epoch, caller.version, partitions)
             }
             Some(Group::Classic(group)) => {
                 admit(group, member, instance, epoch)?;
