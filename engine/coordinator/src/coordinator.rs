@@ -474,10 +474,7 @@ impl Coordinator {
             ) => {
                 let id = self.shared_id(key.group);
                 self.offsets.replay(&id, key, Some(value));
-                self.groups.entry(id.clone()).or_insert_with(|| {
-                    // Whoever only commits has a group that only holds offsets.
-                    Group::Classic(Box::new(ClassicGroup::new(id, -1)))
-                });
+                self.keep_offsets_owned(id);
             }
             (GroupKey::LegacyOffsetCommit(key) | GroupKey::OffsetCommit(key), _) => {
                 self.offsets.replay(&key.group.into(), key, None);
@@ -495,7 +492,10 @@ impl Coordinator {
                 | GroupKey::ConsumerGroupCurrentMemberAssignment(_)
                 | GroupKey::ConsumerGroupRegularExpression(_),
                 value,
-            ) => consumer::replay(self, key, value),
+            ) => {
+                consumer::replay(self, key, value);
+                self.keep_offsets_owned(self.shared_id(key.group()));
+            }
         }
     }
 
@@ -509,6 +509,9 @@ impl Coordinator {
 
     /// Removes a classic group. Where it has commits there is still a group: one that only holds them.
     pub(crate) fn forget_classic(&mut self, id: &str) {
+        if !matches!(self.groups.get(id), Some(Group::Classic(_))) {
+            return;
+        }
         let Some((id, Group::Classic(group))) = self.groups.remove_entry(id) else {
             return;
         };
@@ -527,7 +530,12 @@ impl Coordinator {
 
     /// Where a group is gone and has commits there is still a group: one that only holds them.
     pub(crate) fn keep_commits(&mut self, id: Rc<str>) {
-        if self.offsets.has(&id) {
+        self.keep_offsets_owned(id);
+    }
+
+    /// Where there are commits there is a group: one that only holds them, if no other.
+    fn keep_offsets_owned(&mut self, id: Rc<str>) {
+        if !self.groups.contains_key(&id) && self.offsets.has(&id) {
             let empty = Box::new(ClassicGroup::new(id.clone(), -1));
             self.groups.insert(id, Group::Classic(empty));
         }

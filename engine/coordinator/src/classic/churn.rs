@@ -313,6 +313,9 @@ impl Play {
             *spoken.entry(protocol.name.clone()).or_insert(0) += 1;
         }
         assert_eq!(spoken, group.spoken);
+        let of_members = members.iter().map(|(id, member)| id.len() + member.bytes());
+        let of_pending = group.pending.iter().map(|id| id.len());
+        assert_eq!(of_members.chain(of_pending).sum::<usize>(), group.bytes());
         for member in members.values() {
             assert!(member.parked_join.is_none() || member.parked_sync.is_none());
         }

@@ -16,7 +16,10 @@ const KNOWS_ID: i16 = 4;
 const NEWCOMER_TIMEOUT_MS: i64 = 5 * 60 * 1000;
 
 /// The most members of one coordinator, those who were only told to come among them.
-pub(crate) const MEMBERS_MAX: usize = 100_000;
+const MEMBERS_MAX: usize = 100_000;
+
+/// What members of one coordinator may say, be called and be given, in bytes together.
+const BYTES_MAX: usize = 64 << 20;
 
 /// JoinGroup, where the group is classic or nothing, or a consumer group without members.
 pub(crate) fn join<W: World>(
@@ -31,13 +34,17 @@ pub(crate) fn join<W: World>(
         return refuse_join(world, parked, request.member_id, code);
     }
     let is_full = coordinator.timers.len() >= MEMBERS_MAX;
+    let room = coordinator.classic_room();
     let Some(mut turn) = coordinator.turn(world, request.group_id) else {
         return refuse_join(world, parked, request.member_id, ErrorCode::UnknownMemberId);
     };
-    if !turn.accepts(request.member_id) || (is_newcomer && is_full) {
-        turn.remove(request.member_id, ErrorCode::GroupMaxSizeReached);
-        refuse_join(turn.world, parked, "", ErrorCode::GroupMaxSizeReached);
+    let code = ErrorCode::GroupMaxSizeReached;
+    if !turn.accepts(request.member_id) {
+        turn.remove(request.member_id, code);
+        refuse_join(turn.world, parked, "", code);
         turn.maybe_complete_join();
+    } else if (is_newcomer && is_full) || turn.grows_by(caller, request) > room {
+        refuse_join(turn.world, parked, request.member_id, code);
     } else if !turn.fits(request) {
         let code = ErrorCode::InconsistentGroupProtocol;
         refuse_join(turn.world, parked, request.member_id, code);
@@ -49,6 +56,15 @@ pub(crate) fn join<W: World>(
 }
 
 impl Coordinator {
+    /// How many bytes more the members of classic groups may say, be called and be given.
+    pub(super) fn classic_room(&self) -> usize {
+        let held = self.groups.values().map(|group| match group {
+            Group::Classic(group) => group.bytes(),
+            Group::Consumer(_) => 0,
+        });
+        BYTES_MAX.saturating_sub(held.sum())
+    }
+
     /// Makes sure that there is a classic group for somebody to join; a newcomer makes one.
     fn make_classic<W: World>(
         &mut self,
@@ -93,6 +109,19 @@ impl<W: World> Turn<'_, W> {
         }
     }
 
+    /// How many bytes more the group holds with this request.
+    fn grows_by(&self, caller: &Caller<'_>, request: &JoinGroupRequest<'_>) -> usize {
+        let protocols = request.protocols.iter();
+        let said: usize = protocols
+            .map(|protocol| protocol.name.len() + protocol.metadata.len())
+            .sum();
+        let member = self.group.members.get(request.member_id);
+        let before = member.map_or(0, Member::bytes);
+        // Twice for the id, which begins with the client's.
+        let called = 2 * caller.client_id.len() + caller.client_host.len() + 64;
+        (said + called).saturating_sub(before)
+    }
+
     fn fits(&self, request: &JoinGroupRequest<'_>) -> bool {
         let names = request.protocols.iter().map(|protocol| protocol.name);
         self.group.fits(request.protocol_type, names)
@@ -109,7 +138,7 @@ impl<W: World> Turn<'_, W> {
             self.replace_static(caller, request, &before, id);
         } else if request.group_instance_id.is_none() && caller.version >= KNOWS_ID {
             tracing::info!(group = %self.group.id, member = %id, "newcomer is told its id");
-            self.group.pending.insert(id.clone());
+            self.group.expect(id.clone());
             self.set_session(&id, i64::from(request.session_timeout_ms));
             let code = ErrorCode::MemberIdRequired;
             refuse_join(self.world, Parked::of(caller), &id, code);

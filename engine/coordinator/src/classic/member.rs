@@ -66,6 +66,16 @@ impl Protocol {
 }
 
 impl Member {
+    /// What it says, is called and was given, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        let protocols = self.protocols.iter();
+        let said: usize = protocols
+            .map(|protocol| protocol.name.len() + protocol.metadata.len())
+            .sum();
+        let instance = self.instance.as_ref().map_or(0, |instance| instance.len());
+        said + instance + self.client_id.len() + self.client_host.len() + self.assignment.len()
+    }
+
     /// What it says with this protocol; nothing where it does not speak it.
     pub(crate) fn metadata(&self, protocol: &str) -> &[u8] {
         self.protocols

@@ -101,6 +101,8 @@ pub(crate) struct ClassicGroup {
     pub(crate) spoken: BTreeMap<Rc<str>, usize>,
     /// The wait of an initial rebalance, while it lasts.
     pub(crate) initial: Option<InitialDelay>,
+    /// What members say, are called and were given, in bytes. Invariant: the sum of [`Member::bytes`] and of ids.
+    bytes: usize,
 }
 
 /// How long a rebalance out of `Empty` waits for more members.
@@ -133,7 +135,19 @@ impl ClassicGroup {
             joined: 0,
             spoken: BTreeMap::new(),
             initial: None,
+            bytes: 0,
         }
+    }
+
+    /// What members say, are called and were given, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Gives out an id that somebody is to join with.
+    pub(crate) fn expect(&mut self, id: Rc<str>) {
+        self.bytes += id.len();
+        self.pending.insert(id);
     }
 
     /// Whether it can be deleted: nobody is there, and nobody was told to come.
@@ -179,16 +193,22 @@ impl ClassicGroup {
         for protocol in &member.protocols {
             *self.spoken.entry(protocol.name.clone()).or_default() += 1;
         }
-        self.pending.remove(&id);
+        if self.pending.remove(&id) {
+            self.bytes -= id.len();
+        }
         self.joined += usize::from(member.parked_join.is_some());
+        self.bytes += id.len() + member.bytes();
         self.members.insert(id, member);
     }
 
     /// Removes a member, or somebody who was told to come. Who led is followed by another member.
     pub(crate) fn remove(&mut self, id: &str) -> Option<Member> {
-        self.pending.remove(id);
+        if self.pending.remove(id) {
+            self.bytes -= id.len();
+        }
         self.pending_sync.remove(id);
         let member = self.members.remove(id)?;
+        self.bytes -= id.len() + member.bytes();
         self.joined -= usize::from(member.parked_join.is_some());
         self.forget_spoken(&member.protocols);
         if let Some(instance) = &member.instance
@@ -207,12 +227,45 @@ impl ClassicGroup {
         let Some(member) = self.members.get_mut(id) else {
             return protocols;
         };
+        self.bytes -= member.bytes();
         let before = std::mem::replace(&mut member.protocols, protocols);
+        self.bytes += member.bytes();
         for protocol in &member.protocols {
             *self.spoken.entry(protocol.name.clone()).or_default() += 1;
         }
         self.forget_spoken(&before);
         before
+    }
+
+    /// Gives a member what the leader gave it.
+    pub(crate) fn assign(&mut self, id: &str, assignment: &[u8]) {
+        if let Some(member) = self.members.get_mut(id) {
+            self.bytes -= member.assignment.len();
+            self.bytes += assignment.len();
+            member.assignment = assignment.into();
+        }
+    }
+
+    /// Gives a static member another id; gives back what it waited for under the former one.
+    pub(crate) fn rename(&mut self, from: &Rc<str>, to: &Rc<str>) -> [Option<Parked>; 2] {
+        let leads = self.is_led_by(from);
+        let Some(mut member) = self.members.remove(from) else {
+            return [None; 2];
+        };
+        let waits = [member.parked_join.take(), member.parked_sync.take()];
+        self.joined -= usize::from(waits[0].is_some());
+        self.bytes = self.bytes - from.len() + to.len();
+        if let Some(instance) = &member.instance {
+            self.instances.insert(instance.clone(), to.clone());
+        }
+        self.members.insert(to.clone(), member);
+        if leads {
+            self.leader = Some(to.clone());
+        }
+        if self.pending_sync.remove(from) {
+            self.pending_sync.insert(to.clone());
+        }
+        waits
     }
 
     fn forget_spoken(&mut self, protocols: &[Protocol]) {

@@ -107,16 +107,14 @@ impl<W: World> Turn<'_, W> {
 
     /// Takes back what was assigned in this generation; who waits for it hears `code`.
     pub(super) fn give_up_assignment(&mut self, code: ErrorCode) {
-        let mut waiting = Vec::new();
-        for (id, member) in &mut self.group.members {
-            member.assignment = Box::default();
-            if let Some(parked) = member.parked_sync.take() {
-                waiting.push((id.clone(), parked));
+        let members: Vec<Rc<str>> = self.group.members.keys().cloned().collect();
+        for id in members {
+            self.group.assign(&id, &[]);
+            let member = self.group.members.get_mut(&id);
+            if let Some(parked) = member.and_then(|member| member.parked_sync.take()) {
+                refuse_sync(self.world, parked, code);
+                self.renew_session(&id);
             }
-        }
-        for (id, parked) in waiting {
-            refuse_sync(self.world, parked, code);
-            self.renew_session(&id);
         }
     }
 

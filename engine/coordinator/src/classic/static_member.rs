@@ -1,7 +1,7 @@
 //! Static members (KIP-345): an instance that comes back takes its former place, and whoever still holds the place is fenced.
 
-use super::turn::refuse_join;
-use super::{Parked, Protocol, State, Turn};
+use super::turn::{refuse_join, refuse_sync};
+use super::{Parked, State, Turn};
 use crate::world::{Caller, Response, World};
 use highwater_wire::message::{JoinGroupRequest, JoinGroupResponse};
 use highwater_wire::{Array, ErrorCode};
@@ -9,14 +9,6 @@ use std::rc::Rc;
 
 /// The first version in which a leader can be told to leave the assignment as it is (KIP-814).
 const SKIPS_ASSIGNMENT: i16 = 9;
-
-/// What a static member said before it came back.
-struct Former {
-    id: Rc<str>,
-    protocols: Vec<Protocol>,
-    session_timeout_ms: i32,
-    rebalance_timeout_ms: i32,
-}
 
 impl<W: World> Turn<'_, W> {
     /// An instance comes back under a new member id. Where that changes nothing for the group there is no rebalance.
@@ -30,19 +22,13 @@ impl<W: World> Turn<'_, W> {
         tracing::info!(group = %self.group.id, from = %before, to = %id, "static member comes back");
         let parked = Parked::of(caller);
         let leader_before = self.group.leader.clone();
-        self.rename(before, &id, ErrorCode::FencedInstanceId);
-        let Some(member) = self.group.members.get_mut(&id) else {
+        self.rename(before, &id);
+        let Some(member) = self.group.members.get(&id) else {
             return;
         };
-        let client_id = std::mem::replace(&mut member.client_id, caller.client_id.into());
-        let client_host = std::mem::replace(&mut member.client_host, caller.client_host.into());
-        let mut former = Former {
-            id: before.clone(),
-            protocols: Vec::new(),
-            session_timeout_ms: member.session_timeout_ms,
-            rebalance_timeout_ms: member.rebalance_timeout_ms,
-        };
-        former.protocols = self.refresh(&id, request);
+        let (session_timeout_ms, rebalance_timeout_ms) =
+            (member.session_timeout_ms, member.rebalance_timeout_ms);
+        let protocols = self.refresh(&id, request);
         self.renew_session(&id);
 
         if self.group.state != State::Stable {
@@ -63,14 +49,12 @@ impl<W: World> Turn<'_, W> {
         if let Err(code) = written {
             tracing::warn!(group = %self.group.id, %code, "static member stays who it was");
             if let Some(member) = self.group.members.get_mut(&id) {
-                member.session_timeout_ms = former.session_timeout_ms;
-                member.rebalance_timeout_ms = former.rebalance_timeout_ms;
-                member.client_id = client_id;
-                member.client_host = client_host;
+                member.session_timeout_ms = session_timeout_ms;
+                member.rebalance_timeout_ms = rebalance_timeout_ms;
             }
-            self.group.set_protocols(&id, former.protocols);
-            self.rename(&id, &former.id, ErrorCode::FencedInstanceId);
-            self.renew_session(&former.id);
+            self.group.set_protocols(&id, protocols);
+            self.rename(&id, before);
+            self.renew_session(before);
             return refuse_join(self.world, parked, "", code);
         }
         if caller.version >= SKIPS_ASSIGNMENT {
@@ -90,28 +74,16 @@ impl<W: World> Turn<'_, W> {
             .answer(parked.ticket, Response::JoinGroup(response));
     }
 
-    /// Gives a static member another id; whoever waits under the former one is answered with `code`.
-    fn rename(&mut self, from: &Rc<str>, to: &Rc<str>, code: ErrorCode) {
-        let leads = self.group.is_led_by(from);
-        let owes_sync = self.group.pending_sync.contains(from);
-        let Some(mut member) = self.group.members.remove(from) else {
-            return;
-        };
-        self.group.joined -= usize::from(member.parked_join.is_some());
+    /// Gives a static member another id; whoever waits under the former one is fenced.
+    fn rename(&mut self, from: &Rc<str>, to: &Rc<str>) {
         self.end_session(from);
-        self.end_waits(&member, from, code);
-        member.parked_join = None;
-        member.parked_sync = None;
-        if let Some(instance) = &member.instance {
-            self.group.instances.insert(instance.clone(), to.clone());
+        let [join, sync] = self.group.rename(from, to);
+        let code = ErrorCode::FencedInstanceId;
+        if let Some(parked) = join {
+            refuse_join(self.world, parked, from, code);
         }
-        self.group.members.insert(to.clone(), member);
-        if leads {
-            self.group.leader = Some(to.clone());
-        }
-        if owes_sync {
-            self.group.pending_sync.remove(from);
-            self.group.pending_sync.insert(to.clone());
+        if let Some(parked) = sync {
+            refuse_sync(self.world, parked, code);
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::world::{Caller, World};
 use highwater_wire::ErrorCode;
 use highwater_wire::message::SyncGroupRequest;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 /// SyncGroup, where the group is classic or nothing.
 pub(crate) fn sync<W: World>(
@@ -16,6 +17,12 @@ pub(crate) fn sync<W: World>(
     request: &SyncGroupRequest<'_>,
 ) {
     let parked = Parked::of(caller);
+    // Whoever brings nothing needs no room.
+    let room = if request.assignments.is_empty() {
+        0
+    } else {
+        coordinator.classic_room()
+    };
     let Some(mut turn) = coordinator.turn(world, request.group_id) else {
         return refuse_sync(world, parked, ErrorCode::UnknownMemberId);
     };
@@ -31,7 +38,7 @@ pub(crate) fn sync<W: World>(
             turn.synced(request.member_id);
             turn.park_sync(request.member_id, parked);
             if turn.group.is_led_by(request.member_id) {
-                turn.assign(request);
+                turn.assign(request, room);
             }
         }
         State::Stable => {
@@ -73,28 +80,35 @@ impl<W: World> Turn<'_, W> {
     }
 
     /// The leader's assignment: written down, then handed out. Who is not named gets nothing.
-    fn assign(&mut self, request: &SyncGroupRequest<'_>) {
+    fn assign(&mut self, request: &SyncGroupRequest<'_>, room: usize) {
         let assignments: BTreeMap<&str, &[u8]> = request
             .assignments
             .iter()
             .map(|given| (given.member_id, given.assignment))
             .collect();
         let given = |id: &str| assignments.get(id).copied().unwrap_or(&[]);
-        if let Err(code) = self.write_generation(|id, _| given(id)) {
+        let bytes: usize = assignments
+            .values()
+            .map(|assignment| assignment.len())
+            .sum();
+        let written = if bytes > room {
+            Err(ErrorCode::UnknownServerError)
+        } else {
+            self.write_generation(|id, _| given(id))
+        };
+        if let Err(code) = written {
             tracing::warn!(group = %self.group.id, %code, "assignment could not be written");
             self.give_up_assignment(code);
             return self.prepare_rebalance("assignment could not be written");
         }
-        let mut waiting = Vec::new();
-        for (id, member) in &mut self.group.members {
-            member.assignment = given(id).into();
-            if let Some(parked) = member.parked_sync.take() {
-                waiting.push((id.clone(), parked));
+        let members: Vec<Rc<str>> = self.group.members.keys().cloned().collect();
+        for id in members {
+            self.group.assign(&id, given(&id));
+            let member = self.group.members.get_mut(&id);
+            if let Some(parked) = member.and_then(|member| member.parked_sync.take()) {
+                self.hand_out(parked, &id);
+                self.renew_session(&id);
             }
-        }
-        for (id, parked) in waiting {
-            self.hand_out(parked, &id);
-            self.renew_session(&id);
         }
         let unix_ms = self.world.unix_ms();
         self.group.enter(State::Stable, unix_ms);

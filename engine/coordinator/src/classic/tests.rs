@@ -979,3 +979,84 @@ fn the_time_outs_of_what_is_gone_are_gone() {
     // What is left is the search for expired offsets.
     assert_eq!(scene.coordinator.counts().timeouts, 1);
 }
+
+#[test]
+fn what_members_say_is_bounded_over_all_groups() {
+    let mut scene = scene();
+    let large = vec![0; 7 << 20];
+    let protocols: &[(&str, &[u8])] = &[("range", &large)];
+    let ids: Vec<String> = (0..9).map(|group| format!("g{group}")).collect();
+    let mut codes = Vec::new();
+    for _ in 0..2 {
+        for group in &ids {
+            let ticket = scene.join(&Join {
+                group,
+                version: 3,
+                protocols,
+                ..Join::default()
+            });
+            codes.push(scene.joined(ticket).map(|joined| joined.code));
+        }
+    }
+    let full = Some(ErrorCode::GroupMaxSizeReached);
+    assert_eq!(codes[..9], [None; 9]);
+    assert_eq!(codes[9..], [full; 9]);
+    // Who is in says the same again.
+    scene.pass(3000);
+    let topics = &scene.stage.topics;
+    let group = scene.coordinator.describe_group(topics, "g0", 6);
+    let member = group.members.first().unwrap().member_id.to_owned();
+    drop(group);
+    let ticket = scene.join(&Join {
+        group: "g0",
+        member: &member,
+        protocols,
+        ..Join::default()
+    });
+    assert_eq!(scene.joined(ticket).unwrap().code, ErrorCode::None);
+    // An assignment that does not fit in begins a rebalance.
+    let given = vec![0; 2 << 20];
+    let ticket = scene.sync("g0", &member, None, 1, &[(&member, &given)]);
+    assert_eq!(
+        scene.synced(ticket).unwrap().code,
+        ErrorCode::UnknownServerError
+    );
+}
+
+#[test]
+fn who_believes_in_another_protocol_does_not_sync() {
+    let mut scene = scene();
+    let (member, _) = scene.enter(&Join::default());
+    scene.pass(3000);
+    for (protocol_type, protocol_name, code) in [
+        (Some("connect"), None, ErrorCode::InconsistentGroupProtocol),
+        (None, Some("sticky"), ErrorCode::InconsistentGroupProtocol),
+        (Some("consumer"), Some("range"), ErrorCode::None),
+        (None, None, ErrorCode::None),
+    ] {
+        let caller = scene.caller(5);
+        let request = highwater_wire::message::SyncGroupRequest {
+            group_id: "g",
+            generation_id: 1,
+            member_id: &member,
+            protocol_type,
+            protocol_name,
+            ..Default::default()
+        };
+        scene
+            .coordinator
+            .sync_group(&mut scene.stage, &caller, &request);
+        assert_eq!(scene.synced(caller.ticket).unwrap().code, code);
+    }
+}
+
+#[test]
+fn without_a_delay_the_first_rebalance_is_complete_at_once() {
+    let mut scene = Scene::new(Config {
+        initial_rebalance_delay_ms: 0,
+        ..Config::default()
+    });
+    let (_, ticket) = scene.enter(&Join::default());
+    scene.pass(0);
+    assert_eq!(scene.joined(ticket).unwrap().generation, 1);
+}
