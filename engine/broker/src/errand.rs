@@ -170,6 +170,10 @@ errands! {
     Apply(crate::lifecycle::Apply),
     /// What the checkpoints say of partitions there.
     Checkpoint(crate::lifecycle::Checkpoint),
+    /// Checkpoints to be written at once.
+    WriteCheckpoints(crate::lifecycle::WriteCheckpoints),
+    /// Checkpoints that have been written.
+    CheckpointsWritten(crate::lifecycle::CheckpointsWritten),
     /// Connections to be ended in order.
     Drain(crate::lifecycle::Drain),
     /// The end.

@@ -2,14 +2,17 @@
 //!
 //! Knows when; what is done is the partitions'.
 
+use std::cell::Cell;
+use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
 
 use highwater_log::{DataDir, Error};
 use highwater_reactor::ShardId;
+use highwater_reactor::local::{Notify, race};
 
 use crate::errand;
-use crate::lifecycle::Checkpoint;
+use crate::lifecycle::{Checkpoint, CheckpointsWritten};
 use crate::partitions::{self, CheckpointRow};
 use crate::shard::Shard;
 
@@ -43,12 +46,36 @@ pub(crate) async fn keep(shard: Rc<Shard>) {
     }
 }
 
-/// Writes the checkpoints of all shards now and then, for as long as the shard runs. For the shard that holds the
-/// directory.
+/// Who wants checkpoints written before their time, and who waits for that.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Checkpoints {
+    wanted: Notify,
+    written: Notify,
+    /// Whether the last try went well.
+    went_well: Rc<Cell<bool>>,
+}
+
+impl Checkpoints {
+    /// Asks for a round, and waits for the end of the next; whether it went well.
+    pub(crate) fn ask(&self) -> impl Future<Output = bool> + use<> {
+        self.wanted.notify_all();
+        let (written, went_well) = (self.written.notified(), Rc::clone(&self.went_well));
+        async move {
+            written.await;
+            went_well.get()
+        }
+    }
+}
+
+/// Writes the checkpoints of all shards now and then, and when somebody asks, for as long as the shard runs. For the shard
+/// that holds the directory.
 pub async fn checkpoint(shard: Rc<Shard>, data_dir: Rc<DataDir>) {
+    let checkpoints = shard.checkpoints().clone();
+    let mut wanted = checkpoints.wanted.notified();
     while !shard.is_closing() {
         let interval = millis(shard.image().broker().checkpoint_interval_ms);
-        shard.reactor().sleep(interval).await;
+        race(shard.reactor().sleep(interval), wanted).await;
+        wanted = checkpoints.wanted.notified();
         let asked: Vec<_> = (0..shard.reactor().shards())
             .map(|to| errand::begin(&shard, ShardId::new(to), Checkpoint))
             .collect();
@@ -57,13 +84,26 @@ pub async fn checkpoint(shard: Rc<Shard>, data_dir: Rc<DataDir>) {
             let Ok(some) = asked.await else { return };
             rows.extend(some);
         }
-        if let Err(error) = write(&data_dir, &rows).await {
-            tracing::warn!(%error, "checkpoints not written");
+        let written = write(&data_dir, &rows).await;
+        checkpoints.went_well.set(written.is_ok());
+        match written {
+            Ok(()) => {
+                let told: Vec<_> = (0..shard.reactor().shards())
+                    .map(|to| errand::begin(&shard, ShardId::new(to), CheckpointsWritten))
+                    .collect();
+                for told in told {
+                    if told.await.is_err() {
+                        return;
+                    }
+                }
+            }
+            Err(error) => tracing::warn!(%error, "checkpoints not written"),
         }
+        checkpoints.written.notify_all();
     }
 }
 
-/// Writes the three checkpoint files.
+/// Writes the four checkpoint files.
 ///
 /// # Errors
 /// The first that could not be written; the files before it are.

@@ -8,6 +8,7 @@
 mod accept;
 mod answer;
 mod buffers;
+mod cleaner;
 pub mod config;
 mod connection;
 mod coordination;

@@ -50,6 +50,31 @@ impl Errand for Checkpoint {
     }
 }
 
+/// Checkpoints are wanted now, of the shard that holds the directory. Answers whether they were written.
+pub(crate) struct WriteCheckpoints;
+
+impl Errand for WriteCheckpoints {
+    type Answer = bool;
+
+    fn start(self, shard: &Rc<Shard>) -> impl Future<Output = bool> + use<> {
+        shard.checkpoints().ask()
+    }
+}
+
+/// The recovery points that this shard has given are written down.
+pub(crate) struct CheckpointsWritten;
+
+impl Errand for CheckpointsWritten {
+    type Answer = ();
+
+    fn start(self, shard: &Rc<Shard>) -> impl Future<Output = ()> + use<> {
+        if let Some(partitions) = shard.partitions() {
+            partitions.checkpoints_written();
+        }
+        std::future::ready(())
+    }
+}
+
 /// The end of connections: nothing new is begun, what was begun is answered.
 pub(crate) struct Drain;
 

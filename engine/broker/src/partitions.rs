@@ -33,6 +33,8 @@ pub struct Storage {
     pub recovery_points: Arc<OffsetCheckpoint>,
     /// Where logs start whose first records were deleted on demand.
     pub log_starts: Arc<OffsetCheckpoint>,
+    /// Up to where compacted logs have been cleaned.
+    pub cleaned: Arc<OffsetCheckpoint>,
 }
 
 impl Storage {
@@ -48,6 +50,7 @@ impl Storage {
             clean: data_dir.was_clean(),
             recovery_points: read(checkpoint::file::RECOVERY_POINT)?,
             log_starts: read(checkpoint::file::LOG_START)?,
+            cleaned: read(checkpoint::file::CLEANER)?,
         })
     }
 }
@@ -65,6 +68,8 @@ pub struct CheckpointRow {
     pub high_watermark: Offset,
     /// The first offset there is.
     pub log_start: Offset,
+    /// Everything below has been compacted; `None` where the topic is not.
+    pub cleaned: Option<Offset>,
 }
 
 /// Partitions of one shard that are opened or made at once: most of it is waiting for the device, which takes several
@@ -317,6 +322,7 @@ impl Partitions {
         };
         let (partition, recovered) =
             Partition::open(&self.host, dir, epoch, config, opening).await?;
+        partition.set_cleaned_offset(start(&self.storage.cleaned));
         tracing::debug!(topic = %topic.name, partition = index, ?recovered, "opened");
         let mut opened = self.opened.get();
         opened.partitions += 1;
@@ -342,11 +348,19 @@ impl Partitions {
             .map(|(topic, index, partition)| CheckpointRow {
                 topic: Arc::clone(&topic.name),
                 partition: index,
-                recovery_point: partition.durable_end(),
+                recovery_point: partition.offer_recovery_point(),
                 high_watermark: partition.high_watermark(),
                 log_start: partition.log_start(),
+                cleaned: partition.cleaned_offset(),
             })
             .collect()
+    }
+
+    /// What [`Partitions::checkpoint`] gave last is on stable media.
+    pub(crate) fn checkpoints_written(&self) {
+        for (_, _, partition) in self.all() {
+            partition.checkpoint_written();
+        }
     }
 
     /// Closes every partition; `None` when one could not be, and the next start must look at them.
@@ -386,7 +400,10 @@ fn config_of(topic: &TopicConfig, broker: &config::BrokerConfig) -> Config {
             preallocate: topic.preallocate,
             delete: topic.cleanup_policy.delete,
             compact: topic.cleanup_policy.compact,
-            ..highwater_log::Config::default()
+            min_cleanable_dirty_ratio: topic.min_cleanable_dirty_ratio,
+            min_compaction_lag_ms: topic.min_compaction_lag_ms,
+            max_compaction_lag_ms: topic.max_compaction_lag_ms,
+            delete_retention_ms: topic.delete_retention_ms,
         },
         durability: match topic.durability {
             config::Durability::Flushed => Durability::Flushed,
@@ -410,8 +427,8 @@ fn config_of(topic: &TopicConfig, broker: &config::BrokerConfig) -> Config {
     }
 }
 
-/// The rows of all shards as the three files they belong in.
-pub(crate) fn checkpoints(rows: &[CheckpointRow]) -> [(&'static str, OffsetCheckpoint); 3] {
+/// The rows of all shards as the four files they belong in.
+pub(crate) fn checkpoints(rows: &[CheckpointRow]) -> [(&'static str, OffsetCheckpoint); 4] {
     let pick = |offset: fn(&CheckpointRow) -> Offset| {
         let mut checkpoint = OffsetCheckpoint::default();
         for row in rows {
@@ -424,6 +441,12 @@ pub(crate) fn checkpoints(rows: &[CheckpointRow]) -> [(&'static str, OffsetCheck
     for row in starts {
         log_starts.set(&row.topic, row.partition, row.log_start);
     }
+    let mut cleaned = OffsetCheckpoint::default();
+    for row in rows {
+        if let Some(offset) = row.cleaned {
+            cleaned.set(&row.topic, row.partition, offset);
+        }
+    }
     [
         (
             checkpoint::file::RECOVERY_POINT,
@@ -434,5 +457,6 @@ pub(crate) fn checkpoints(rows: &[CheckpointRow]) -> [(&'static str, OffsetCheck
             pick(|row| row.high_watermark),
         ),
         (checkpoint::file::LOG_START, log_starts),
+        (checkpoint::file::CLEANER, cleaned),
     ]
 }

@@ -13,12 +13,13 @@ use highwater_reactor::{Post, Reactor, ShardId};
 use highwater_wire::ErrorCode;
 use uuid::Uuid;
 
+use crate::cleaner;
 use crate::coordination::{self, Hall};
 use crate::errand::{self, Mailbox, Message, Reply};
 use crate::guests::{self, Guests};
 use crate::handlers::fetch_session::Sessions;
 use crate::handlers::init_producer_id::ProducerIds;
-use crate::keeper;
+use crate::keeper::{self, Checkpoints};
 use crate::lifecycle::{Apply, Close, Drain, Mount};
 use crate::memory::Memory;
 use crate::metadata::Controller;
@@ -65,6 +66,7 @@ pub struct Shard {
     guests: Guests,
     memory: Memory,
     closing: Latch,
+    checkpoints: Checkpoints,
 }
 
 impl Shard {
@@ -97,10 +99,14 @@ impl Shard {
             guests: Guests::default(),
             memory: Memory::new(),
             closing: Latch::new(),
+            checkpoints: Checkpoints::default(),
         });
         reactor.spawn(do_errands(Rc::clone(&shard))).detach();
         reactor.spawn(guests::sweep(Rc::clone(&shard))).detach();
         reactor.spawn(keeper::keep(Rc::clone(&shard))).detach();
+        reactor
+            .spawn(cleaner::keep_clean(Rc::clone(&shard)))
+            .detach();
         reactor
             .spawn(coordination::ring(Rc::clone(&shard)))
             .detach();
@@ -234,6 +240,11 @@ impl Shard {
     /// Whether the broker is stopping.
     pub fn is_closing(&self) -> bool {
         self.closing.is_open()
+    }
+
+    /// Who wants checkpoints, on the shard that writes them.
+    pub(crate) fn checkpoints(&self) -> &Checkpoints {
+        &self.checkpoints
     }
 
     pub(crate) fn post(&self) -> &Post<Message, Reply> {

@@ -13,6 +13,7 @@
 
 mod admission;
 mod commit;
+mod compaction;
 mod config;
 mod host;
 mod opening;

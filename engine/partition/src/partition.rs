@@ -45,6 +45,8 @@ pub(crate) struct Inner {
     fresh_bytes: Cell<u64>,
     /// Whether it stands in the write-back's list.
     listed: Cell<bool>,
+    /// Whether a cleaning has failed for good.
+    pub(crate) uncleanable: Cell<bool>,
 }
 
 /// What is borrowed for one decision.
@@ -54,6 +56,8 @@ pub(crate) struct Core {
     log: Option<Log>,
     pub(crate) promised: Waiters,
     pub(crate) watching: Waiters,
+    /// The recovery point that was last given out to be checkpointed.
+    pub(crate) offered: Offset,
 }
 
 impl Partition {
@@ -64,6 +68,7 @@ impl Partition {
             log: Some(log),
             promised: Waiters::default(),
             watching: Waiters::default(),
+            offered: Offset::ZERO,
         };
         Partition {
             inner: Rc::new(Inner {
@@ -75,6 +80,7 @@ impl Partition {
                 full: Cell::new(false),
                 fresh_bytes: Cell::new(0),
                 listed: Cell::new(false),
+                uncleanable: Cell::new(false),
             }),
         }
     }
@@ -230,6 +236,11 @@ impl Core {
         self.log
             .as_ref()
             .expect("only a deleted partition has no log, and it refuses before")
+    }
+
+    /// The log, unless the partition was deleted.
+    pub(crate) fn log_if_there(&self) -> Option<&Log> {
+        self.log.as_ref()
     }
 
     /// The same, to write.

@@ -6,10 +6,12 @@ use crate::config::coordination::{self, OffsetsTopic};
 use crate::config::layers::Layers;
 
 /// The broker settings that something obeys, by Kafka's names and units. See the catalog for what each means.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct BrokerConfig {
     /// `auto.create.topics.enable`.
     pub auto_create_topics_enable: bool,
+    /// The settings of compaction.
+    pub cleaner: CleanerConfig,
     /// `connections.max.idle.ms`; negative never.
     pub connections_max_idle_ms: i64,
     /// `default.replication.factor`.
@@ -46,6 +48,44 @@ pub struct BrokerConfig {
     pub request_bytes_max: u32,
 }
 
+/// What compaction may spend, by Kafka's names and units.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CleanerConfig {
+    /// `log.cleaner.enable`.
+    pub enable: bool,
+    /// `log.cleaner.backoff.ms`.
+    pub backoff_ms: i64,
+    /// `log.cleaner.dedupe.buffer.size`, of all shards together.
+    pub dedupe_buffer_bytes: u64,
+    /// `log.cleaner.io.buffer.load.factor`, of a hundred.
+    pub load_percent: u8,
+    /// `log.cleaner.io.buffer.size`, of each shard.
+    pub io_buffer_bytes: u32,
+    /// `log.cleaner.io.max.bytes.per.second`, of each shard.
+    pub io_bytes_per_second_max: f64,
+}
+
+impl CleanerConfig {
+    fn resolve(layers: &Layers<'_>) -> CleanerConfig {
+        let load_factor: f64 = layers.number(find("log.cleaner.io.buffer.load.factor"));
+        let dedupe_buffer: i64 = layers.number(find("log.cleaner.dedupe.buffer.size"));
+        CleanerConfig {
+            enable: layers.boolean(find("log.cleaner.enable")),
+            backoff_ms: layers.number(find("log.cleaner.backoff.ms")),
+            dedupe_buffer_bytes: u64::try_from(dedupe_buffer).unwrap_or(0),
+            load_percent: percent(load_factor),
+            io_buffer_bytes: layers.number(find("log.cleaner.io.buffer.size")),
+            io_bytes_per_second_max: layers.number(find("log.cleaner.io.max.bytes.per.second")),
+        }
+    }
+}
+
+/// A share of one as one of a hundred.
+fn percent(share: f64) -> u8 {
+    let below = |percent: &u8| f64::from(*percent) / 100.0 <= share + 1e-9;
+    (0..=100).take_while(below).last().unwrap_or(0)
+}
+
 impl BrokerConfig {
     /// The settings in force.
     pub fn resolve(layers: &Layers<'_>) -> BrokerConfig {
@@ -55,6 +95,7 @@ impl BrokerConfig {
         };
         BrokerConfig {
             auto_create_topics_enable: layers.boolean(find("auto.create.topics.enable")),
+            cleaner: CleanerConfig::resolve(&layers),
             connections_max_idle_ms: layers.number(find("connections.max.idle.ms")),
             default_replication_factor: layers
                 .number::<i32>(find("default.replication.factor"))

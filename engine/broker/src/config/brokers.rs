@@ -246,27 +246,27 @@ pub static BROKERS: &[Entry] = &[
     Entry::new("listeners", Kind::Text, "Where the broker listens: `PLAINTEXT://host:port`, one or several on ports of their own. No host means every interface, port 0 any free port. CONTROLLER listeners are accepted and not opened.")
         .default("PLAINTEXT://:9092"),
     Entry::new("log.cleaner.backoff.ms", long(0), "How long compaction sleeps when there is nothing to do.")
-        .default("15000").dynamic().waits(Feature::Compaction),
-    Entry::new("log.cleaner.dedupe.buffer.size", LONG, "Memory for the key map of compaction.")
-        .default("134217728").dynamic().waits(Feature::Compaction),
+        .default("15000").dynamic(),
+    Entry::new("log.cleaner.dedupe.buffer.size", LONG, "Memory for the key maps of compaction, shared out to the shards; a map takes what its keys need.")
+        .default("134217728").dynamic(),
     Entry::new("log.cleaner.delete.retention.ms", long(0), "Default of the topic setting `delete.retention.ms`.")
-        .default("86400000").dynamic().waits(Feature::Compaction),
+        .default("86400000").dynamic(),
     Entry::new("log.cleaner.enable", Kind::Boolean, "Whether compaction runs.")
-        .default("true").waits(Feature::Compaction),
-    Entry::new("log.cleaner.io.buffer.load.factor", Kind::Double(0.0, 1.0), "How full the key map may get.")
-        .default("0.9").dynamic().waits(Feature::Compaction),
-    Entry::new("log.cleaner.io.buffer.size", int(0), "Memory for the reading and writing of compaction.")
-        .default("524288").dynamic().waits(Feature::Compaction),
-    Entry::new("log.cleaner.io.max.bytes.per.second", Kind::Double(0.0, f64::MAX), "The speed limit of compaction.")
-        .default("1.7976931348623157E308").dynamic().waits(Feature::Compaction),
+        .default("true"),
+    Entry::new("log.cleaner.io.buffer.load.factor", Kind::Double(0.0, 1.0), "How full the key map may get; more than 0.95 is taken for that.")
+        .default("0.9").dynamic(),
+    Entry::new("log.cleaner.io.buffer.size", int(0), "Memory for the reading and writing of compaction on each shard.")
+        .default("524288").dynamic(),
+    Entry::new("log.cleaner.io.max.bytes.per.second", Kind::Double(0.0, f64::MAX), "The speed limit of compaction on each shard, of bytes read and written.")
+        .default("1.7976931348623157E308").dynamic(),
     Entry::new("log.cleaner.max.compaction.lag.ms", long(1), "Default of the topic setting `max.compaction.lag.ms`.")
-        .default("9223372036854775807").dynamic().waits(Feature::Compaction),
+        .default("9223372036854775807").dynamic(),
     Entry::new("log.cleaner.min.cleanable.ratio", Kind::Double(0.0, 1.0), "Default of the topic setting `min.cleanable.dirty.ratio`.")
-        .default("0.5").dynamic().waits(Feature::Compaction),
+        .default("0.5").dynamic(),
     Entry::new("log.cleaner.min.compaction.lag.ms", long(0), "Default of the topic setting `min.compaction.lag.ms`.")
-        .default("0").dynamic().waits(Feature::Compaction),
+        .default("0").dynamic(),
     Entry::new("log.cleaner.threads", int(0), "The size of Kafka's pool for compaction.")
-        .default("1").dynamic().waits(Feature::Compaction),
+        .default("1").dynamic().idle("every shard cleans its own logs, one at a time"),
     Entry::new("log.cleanup.policy", Kind::List(&["compact", "delete"]), "Default of the topic setting `cleanup.policy`.")
         .default("delete").dynamic(),
     Entry::new("log.dir", Kind::Text, "The data directory, where `log.dirs` is not set."),

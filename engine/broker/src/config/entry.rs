@@ -65,8 +65,6 @@ pub enum Feature {
     ShareGroups,
     /// Streams groups.
     StreamsGroups,
-    /// Log compaction.
-    Compaction,
     /// Tiered storage.
     TieredStorage,
     /// Client quotas.
@@ -85,7 +83,6 @@ impl Feature {
             Feature::Transactions => "transactions",
             Feature::ShareGroups => "share groups",
             Feature::StreamsGroups => "streams groups",
-            Feature::Compaction => "log compaction",
             Feature::TieredStorage => "tiered storage",
             Feature::Quotas => "quotas",
             Feature::MetadataSnapshots => "metadata snapshots",

@@ -13,7 +13,7 @@ mod topic_config;
 pub mod topics;
 mod validation;
 
-pub use broker_config::BrokerConfig;
+pub use broker_config::{BrokerConfig, CleanerConfig};
 pub use coordination::{OffsetsTopic, of_group};
 pub use entry::{Effect, Entry, Feature, Synonym, Update};
 pub use kind::{Kind, Misfit};

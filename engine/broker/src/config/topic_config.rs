@@ -5,7 +5,7 @@ use crate::config::layers::{Layers, Overrides};
 use crate::config::topics::find;
 
 /// The settings of a topic that something obeys, by Kafka's names and units. See the catalog for what each means.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TopicConfig {
     /// `cleanup.policy`.
     pub cleanup_policy: CleanupPolicy,
@@ -14,6 +14,8 @@ pub struct TopicConfig {
     /// The level of that codec: `compression.gzip.level`, `compression.lz4.level` or `compression.zstd.level`; `None` for
     /// the codec's own default, and where it has no levels.
     pub compression_level: Option<i32>,
+    /// `delete.retention.ms`.
+    pub delete_retention_ms: i64,
     /// `file.delete.delay.ms`.
     pub file_delete_delay_ms: i64,
     /// `flush.messages`; `i64::MAX` never.
@@ -24,6 +26,8 @@ pub struct TopicConfig {
     pub durability: Durability,
     /// `index.interval.bytes`.
     pub index_interval_bytes: u32,
+    /// `max.compaction.lag.ms`; `i64::MAX` never.
+    pub max_compaction_lag_ms: i64,
     /// `max.message.bytes`.
     pub max_message_bytes: u32,
     /// `message.timestamp.after.max.ms`.
@@ -32,6 +36,10 @@ pub struct TopicConfig {
     pub timestamp_before_max_ms: i64,
     /// `message.timestamp.type`.
     pub timestamp_type: TimestampType,
+    /// `min.cleanable.dirty.ratio`.
+    pub min_cleanable_dirty_ratio: f64,
+    /// `min.compaction.lag.ms`.
+    pub min_compaction_lag_ms: i64,
     /// `min.insync.replicas`.
     pub min_insync_replicas: i32,
     /// `preallocate`.
@@ -117,6 +125,7 @@ impl TopicConfig {
                 compact: has("compact"),
             },
             compression_type,
+            delete_retention_ms: layers.number(find("delete.retention.ms")),
             file_delete_delay_ms: layers.number(find("file.delete.delay.ms")),
             flush_messages: layers.number(find("flush.messages")),
             flush_ms: layers.number(find("flush.ms")),
@@ -125,6 +134,7 @@ impl TopicConfig {
                 _ => Durability::Flushed,
             },
             index_interval_bytes: layers.number(find("index.interval.bytes")),
+            max_compaction_lag_ms: layers.number(find("max.compaction.lag.ms")),
             max_message_bytes: layers.number(find("max.message.bytes")),
             timestamp_after_max_ms: layers.number(find("message.timestamp.after.max.ms")),
             timestamp_before_max_ms: layers.number(find("message.timestamp.before.max.ms")),
@@ -132,6 +142,8 @@ impl TopicConfig {
                 "LogAppendTime" => TimestampType::LogAppendTime,
                 _ => TimestampType::CreateTime,
             },
+            min_cleanable_dirty_ratio: layers.number(find("min.cleanable.dirty.ratio")),
+            min_compaction_lag_ms: layers.number(find("min.compaction.lag.ms")),
             min_insync_replicas: layers.number(find("min.insync.replicas")),
             preallocate: layers.boolean(find("preallocate")),
             retention_bytes: layers.number(find("retention.bytes")),

@@ -7,7 +7,7 @@ const THROTTLE: &str = "there is no second replica whose traffic could be thrott
 
 /// Every topic setting, sorted by name.
 pub static TOPICS: &[Entry] = &[
-    topic("cleanup.policy", Kind::List(&["compact", "delete"]), "What happens to old segments: `delete` drops them by age and size, `compact` keeps the last record of each key. Until compaction is there, `compact` alone keeps everything.")
+    topic("cleanup.policy", Kind::List(&["compact", "delete"]), "What happens to old segments: `delete` drops them by age and size, `compact` keeps the last record of each key.")
         .default("delete").from(&[same("log.cleanup.policy")]),
     topic("compression.gzip.level", Kind::LevelOrDefault(1, 9), "The level where `compression.type` is gzip.")
         .default("-1").from(&[same("compression.gzip.level")]),
@@ -18,7 +18,7 @@ pub static TOPICS: &[Entry] = &[
     topic("compression.zstd.level", Kind::Int(-131_072, 22), "The level where `compression.type` is zstd.")
         .default("3").from(&[same("compression.zstd.level")]),
     topic("delete.retention.ms", long(0), "How long tombstones of a compacted topic stay readable.")
-        .default("86400000").from(&[same("log.cleaner.delete.retention.ms")]).waits(Feature::Compaction),
+        .default("86400000").from(&[same("log.cleaner.delete.retention.ms")]),
     topic("file.delete.delay.ms", long(0), "How long the files of a removed segment stay before they leave the disk.")
         .default("60000").from(&[same("log.segment.delete.delay.ms")]),
     topic("flush.messages", long(1), "Flush to the device after this many records, whatever the durability level.")
@@ -38,7 +38,7 @@ pub static TOPICS: &[Entry] = &[
     topic("local.retention.ms", long(-2), "The age kept on this node where segments also lie in remote storage; -2 takes `retention.ms`.")
         .default("-2").from(&[same("log.local.retention.ms")]).waits(Feature::TieredStorage),
     topic("max.compaction.lag.ms", long(1), "The age after which a record must have been compacted.")
-        .default("9223372036854775807").from(&[same("log.cleaner.max.compaction.lag.ms")]).waits(Feature::Compaction),
+        .default("9223372036854775807").from(&[same("log.cleaner.max.compaction.lag.ms")]),
     topic("max.message.bytes", int(0), "The largest batch accepted, in bytes as it lies in the log.")
         .default("1048588").from(&[same("message.max.bytes")]),
     topic("message.timestamp.after.max.ms", long(0), "How far ahead of the broker's clock a record's timestamp may be.")
@@ -48,9 +48,9 @@ pub static TOPICS: &[Entry] = &[
     topic("message.timestamp.type", Kind::Choice(&["CreateTime", "LogAppendTime"]), "Whether records keep the producer's time or get the broker's.")
         .default("CreateTime").from(&[same("log.message.timestamp.type")]),
     topic("min.cleanable.dirty.ratio", Kind::Double(0.0, 1.0), "The uncompacted share of a log at which compaction begins.")
-        .default("0.5").from(&[same("log.cleaner.min.cleanable.ratio")]).waits(Feature::Compaction),
+        .default("0.5").from(&[same("log.cleaner.min.cleanable.ratio")]),
     topic("min.compaction.lag.ms", long(0), "The age below which a record is left alone by compaction.")
-        .default("0").from(&[same("log.cleaner.min.compaction.lag.ms")]).waits(Feature::Compaction),
+        .default("0").from(&[same("log.cleaner.min.compaction.lag.ms")]),
     topic("min.insync.replicas", int(1), "How many replicas must have a batch before `acks=all` is answered. There is one, so a value above 1 refuses `acks=all` with NOT_ENOUGH_REPLICAS.")
         .default("1").from(&[same("min.insync.replicas")]),
     topic("preallocate", Kind::Boolean, "Whether a new segment takes its space on the device at once. Space is always allocated ahead here; `true` allocates the whole segment.")

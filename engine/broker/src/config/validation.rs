@@ -114,16 +114,7 @@ pub fn warnings(overrides: &Overrides) -> Vec<String> {
         let Some(entry) = topics::find(name) else {
             continue;
         };
-        if name == "cleanup.policy" && value.contains("compact") {
-            lines.push(format!(
-                "cleanup.policy={value}: compaction is not built yet; every record is kept{}",
-                if value.contains("delete") {
-                    " until retention drops it"
-                } else {
-                    ""
-                }
-            ));
-        } else if let Effect::Waits(feature) = entry.effect {
+        if let Effect::Waits(feature) = entry.effect {
             lines.push(format!(
                 "{name}={value} has no effect until {} is there",
                 feature.name()
@@ -171,9 +162,11 @@ mod tests {
     }
 
     #[test]
-    fn a_compacted_topic_is_taken_with_a_warning() {
-        assert_eq!(check_topic(&one("cleanup.policy", "compact")), Ok(()));
-        assert_eq!(warnings(&one("cleanup.policy", "compact")).len(), 1);
+    fn a_setting_that_waits_for_its_feature_is_taken_with_a_warning() {
+        let waiting = one("remote.log.copy.disable", "true");
+        assert_eq!(check_topic(&waiting), Ok(()));
+        assert_eq!(warnings(&waiting).len(), 1);
+        assert!(warnings(&one("cleanup.policy", "compact")).is_empty());
         assert!(warnings(&one("retention.ms", "1")).is_empty());
     }
 }
