@@ -87,7 +87,6 @@ impl Timers {
     }
 
     /// Whether the time-out runs.
-    #[cfg(test)]
     pub(crate) fn is_set(&self, timeout: &Timeout) -> bool {
         self.places.contains_key(timeout)
     }

@@ -82,6 +82,15 @@ impl ConsumerGroup {
         }
     }
 
+    /// Whether all members but this one have reached the last target.
+    pub(super) fn has_settled(&self, except: Option<&Rc<str>>) -> bool {
+        self.epoch == self.target_epoch
+            && self
+                .members
+                .iter()
+                .all(|(id, member)| Some(id) == except || member.has_reached(self.target_epoch))
+    }
+
     /// How many members there are.
     pub(crate) fn members(&self) -> usize {
         self.members.len()
@@ -165,6 +174,15 @@ impl ConsumerGroup {
             .and_then(|place| assignors.get(place))
             .copied()
             .unwrap_or(ServerAssignor::Uniform)
+    }
+
+    /// Lets changes in as they will be when they have been written down.
+    pub(super) fn take(&mut self, changes: &[Change]) {
+        let id = self.id.clone();
+        for change in changes {
+            let record = change.record(&id);
+            self.replay(&record.key, record.value.as_ref());
+        }
     }
 
     /// One record. Says whether the group is gone with it.

@@ -34,6 +34,8 @@ pub(super) struct Decision {
     pub(super) is_told: bool,
     /// Whether the topics were held against the group's hash.
     pub(super) is_fresh: bool,
+    /// Whether the member is new, or wants something else.
+    pub(super) is_new: bool,
 }
 
 /// What surrounds a decision.
@@ -131,6 +133,7 @@ pub(super) fn decide(
         changes: follow.changes,
         holds: follow.holds,
         is_fresh: follow.is_fresh,
+        is_new: wants.is_some(),
         replaced,
         member: id,
     })
@@ -307,6 +310,8 @@ pub(super) struct Follow {
     pub(super) changes: Vec<Change>,
     pub(super) holds: Option<Holds>,
     pub(super) is_fresh: bool,
+    /// The group's epoch from now on.
+    pub(super) epoch: i32,
 }
 
 impl Wish<'_> {
@@ -402,6 +407,7 @@ impl Wish<'_> {
             changes,
             holds,
             is_fresh,
+            epoch,
         })
     }
 

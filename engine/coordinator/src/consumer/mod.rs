@@ -8,6 +8,7 @@
 //! ```
 
 mod change;
+mod classic_member;
 mod commit;
 mod describe;
 mod draft;
@@ -17,6 +18,7 @@ mod heartbeat;
 mod held;
 mod leave;
 mod member;
+mod migrate;
 mod pattern;
 mod reconcile;
 mod refusal;
@@ -24,23 +26,21 @@ mod refusal;
 mod tests;
 
 pub(crate) use change::Change;
+pub(crate) use classic_member::{heartbeat as classic_heartbeat, join, leave, sync};
 pub(crate) use group::ConsumerGroup;
 
-use crate::classic::{self, Parked};
 use crate::config::Config;
-use crate::coordinator::{Coordinator, Group};
+use crate::coordinator::{Coordinator, Group, heard};
 use crate::timers::Timeout;
 use crate::world::{Caller, Record, Response, World};
 use heartbeat::{Decision, Surroundings};
 use highwater_wire::ErrorCode;
 use highwater_wire::message::consumer_group_heartbeat::{Assignment, TopicPartitions};
-use highwater_wire::message::{
-    ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, HeartbeatRequest,
-    HeartbeatResponse, JoinGroupRequest, LeaveGroupRequest, LeaveGroupResponse, SyncGroupRequest,
-};
+use highwater_wire::message::{ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse};
 use highwater_wire::records::group::{GroupKey, GroupValue};
 use leave::Leave;
 use member::{AWAY_EPOCH, JOIN_EPOCH, LEAVE_EPOCH};
+use migrate::{Replacement, Upgrade, Waits};
 use refusal::Refusal;
 use std::rc::Rc;
 
@@ -136,25 +136,31 @@ fn attend(
         unix_ms: world.unix_ms(),
     };
     let group_id = request.group_id;
-    let mut before = Vec::new();
-    let fresh;
-    let group = match coordinator.groups.get(group_id) {
-        Some(Group::Consumer(group)) => group,
-        Some(Group::Classic(_)) | None if request.member_epoch != JOIN_EPOCH => {
+    let joins = request.member_epoch == JOIN_EPOCH;
+    let made;
+    let (group, mut made_of) = match coordinator.groups.get(group_id) {
+        Some(Group::Consumer(group)) => (&**group, None),
+        Some(Group::Classic(_)) | None if !joins => {
             return Err(Refusal::NoGroup(group_id.to_owned()));
         }
         Some(Group::Classic(classic)) if !classic.is_vacant() => {
-            let why = "its members speak another protocol";
-            return Err(Refusal::Upgrade(group_id.to_owned(), why));
+            let upgrade = migrate::upgrade(classic, around.config, around.topics)?;
+            let Upgrade {
+                group,
+                changes,
+                waits,
+            } = upgrade;
+            made = group;
+            (&made, Some((changes, waits)))
         }
-        Some(Group::Classic(_)) => {
-            before.push(Change::NoClassic);
-            fresh = ConsumerGroup::new(group_id.into());
-            &fresh
-        }
-        None => {
-            fresh = ConsumerGroup::new(group_id.into());
-            &fresh
+        known => {
+            made = ConsumerGroup::new(group_id.into());
+            let is_classic = known.is_some();
+            let before = is_classic.then_some(Change::NoClassic);
+            (
+                &made,
+                Some((before.into_iter().collect(), Waits::default())),
+            )
         }
     };
     let decision = heartbeat::decide(group, around, caller, request, id)?;
@@ -165,8 +171,16 @@ fn attend(
             .get(&decision.member)
             .map_or(JOIN_EPOCH, |member| member.holds.epoch),
     };
-    before.extend(decision.changes.iter().cloned());
-    write(coordinator, world, group_id, &before).map_err(Refusal::Unwritten)?;
+    let mut changes = match &mut made_of {
+        Some((changes, _)) => std::mem::take(changes),
+        None => Vec::new(),
+    };
+    changes.extend(decision.changes.iter().cloned());
+    write(coordinator, world, group_id, &changes).map_err(Refusal::Unwritten)?;
+    if let Some((_, waits)) = made_of {
+        waits.end(world);
+        watch(coordinator, world, group_id);
+    }
     settle(coordinator, world, group_id, &decision);
     let own = world.group_config(group_id);
     let config = &coordinator.config;
@@ -223,7 +237,7 @@ fn write(
         return Ok(());
     }
     let records: Vec<Record<'_>> = changes.iter().map(|change| change.record(group)).collect();
-    coordinator.write(world, &records)
+    coordinator.write(world, &records).map_err(heard)
 }
 
 /// Takes members out of the group.
@@ -236,11 +250,14 @@ fn remove(
     let Some(Group::Consumer(group)) = coordinator.groups.get(group_id) else {
         return Ok(());
     };
+    if migrate::is_due(group, &coordinator.config, members) {
+        return downgrade(coordinator, world, group_id, members, None, true);
+    }
     let id = group.id().clone();
     let changes = leave::without(group, world.topics(), members);
     write(coordinator, world, group_id, &changes)?;
     for member in members {
-        forget(coordinator, &id, member);
+        drop_time_outs(coordinator, &id, member);
     }
     if let Some(Group::Consumer(group)) = coordinator.groups.get_mut(group_id) {
         group.is_stale = false;
@@ -249,6 +266,48 @@ fn remove(
             coordinator
                 .timers
                 .cancel(&Timeout::ConsumerRegex { group: id });
+        }
+    }
+    Ok(())
+}
+
+/// Makes a classic group of a consumer group. Where its last target is not of its last
+/// epoch (`is_stale`), or not all members have reached it, they join again.
+fn downgrade(
+    coordinator: &mut Coordinator,
+    world: &mut impl World,
+    group_id: &str,
+    gone: &[Rc<str>],
+    replacement: Option<&Replacement<'_>>,
+    is_stale: bool,
+) -> Result<(), ErrorCode> {
+    let Some(Group::Consumer(group)) = coordinator.groups.get(group_id) else {
+        return Ok(());
+    };
+    let is_stale = is_stale || !group.has_settled(replacement.map(|new| new.before));
+    let (id, unix_ms) = (group.id().clone(), world.unix_ms());
+    let classic = migrate::downgrade(group, gone, replacement, world.topics(), unix_ms);
+    let members: Vec<Rc<str>> = group.members.keys().cloned().collect();
+    let tombstones = group.tombstones();
+    let mut records: Vec<Record<'_>> = tombstones
+        .iter()
+        .map(|change| change.record(group_id))
+        .collect();
+    records.push(classic.record(|_, member| &member.assignment));
+    coordinator.write(world, &records).map_err(heard)?;
+    for member in &members {
+        drop_time_outs(coordinator, &id, member);
+    }
+    let timeout = Timeout::ConsumerRegex { group: id.clone() };
+    coordinator.timers.cancel(&timeout);
+    tracing::info!(group = %id, "consumer group becomes a classic group");
+    // What members speak besides what they voted for is not written down.
+    let classic = Group::Classic(Box::new(classic));
+    coordinator.groups.insert(id, classic);
+    if let Some(mut turn) = coordinator.turn(world, group_id) {
+        turn.loaded();
+        if is_stale {
+            turn.prepare_rebalance("consumer group became classic");
         }
     }
     Ok(())
@@ -288,7 +347,11 @@ fn settle(
         );
     }
     if let Some(replaced) = &decision.replaced {
-        forget(coordinator, &id, replaced);
+        drop_time_outs(coordinator, &id, replaced);
+    }
+    if decision.is_new {
+        // It may have been a classic member, with time-outs of its own.
+        drop_time_outs(coordinator, &id, &decision.member);
     }
     let (group, member) = (id.clone(), decision.member.clone());
     let session_ms = session_timeout_ms(&coordinator.config, world, group_id);
@@ -321,7 +384,7 @@ fn set(coordinator: &mut Coordinator, world: &impl World, timeout: Timeout, afte
 }
 
 /// Time-outs of a member that is gone.
-fn forget(coordinator: &mut Coordinator, group: &Rc<str>, member: &Rc<str>) {
+fn drop_time_outs(coordinator: &mut Coordinator, group: &Rc<str>, member: &Rc<str>) {
     let names = || (group.clone(), member.clone());
     let timers = &mut coordinator.timers;
     let (group, member) = names();
@@ -332,55 +395,6 @@ fn forget(coordinator: &mut Coordinator, group: &Rc<str>, member: &Rc<str>) {
     timers.cancel(&Timeout::ConsumerJoin { group, member });
     let (group, member) = names();
     timers.cancel(&Timeout::ConsumerSync { group, member });
-}
-
-/// JoinGroup on a consumer group (migration).
-pub(crate) fn join(
-    _coordinator: &mut Coordinator,
-    world: &mut impl World,
-    caller: &Caller<'_>,
-    request: &JoinGroupRequest<'_>,
-) {
-    let code = ErrorCode::InconsistentGroupProtocol;
-    classic::refuse_join(world, Parked::of(caller), request.member_id, code);
-}
-
-/// SyncGroup on a consumer group (migration).
-pub(crate) fn sync(
-    _coordinator: &mut Coordinator,
-    world: &mut impl World,
-    caller: &Caller<'_>,
-    _request: &SyncGroupRequest<'_>,
-) {
-    classic::refuse_sync(world, Parked::of(caller), ErrorCode::UnknownMemberId);
-}
-
-/// Heartbeat of a classic member of a consumer group (migration).
-pub(crate) fn classic_heartbeat(
-    _coordinator: &mut Coordinator,
-    world: &mut impl World,
-    caller: &Caller<'_>,
-    _request: &HeartbeatRequest<'_>,
-) {
-    let response = HeartbeatResponse {
-        error_code: ErrorCode::UnknownMemberId.id(),
-        ..HeartbeatResponse::default()
-    };
-    world.answer(caller.ticket, Response::Heartbeat(response));
-}
-
-/// LeaveGroup on a consumer group (migration).
-pub(crate) fn leave(
-    _coordinator: &mut Coordinator,
-    world: &mut impl World,
-    caller: &Caller<'_>,
-    _request: &LeaveGroupRequest<'_>,
-) {
-    let response = LeaveGroupResponse {
-        error_code: ErrorCode::UnknownMemberId.id(),
-        ..LeaveGroupResponse::default()
-    };
-    world.answer(caller.ticket, Response::LeaveGroup(response));
 }
 
 /// The only door to what is durable of consumer groups: one record of types 3 to 8 and 16. A group that the record needs is
@@ -412,27 +426,28 @@ pub(crate) fn replay(
 
 /// All records were read: arms the time-outs of the members of this group.
 pub(crate) fn loaded(coordinator: &mut Coordinator, world: &mut impl World, group_id: &Rc<str>) {
+    watch(coordinator, world, group_id);
+}
+
+/// Sets the time-outs of all members, as if all had just been heard of.
+fn watch(coordinator: &mut Coordinator, world: &impl World, group_id: &str) {
     let Some(Group::Consumer(group)) = coordinator.groups.get(group_id) else {
         return;
     };
     let session_ms = session_timeout_ms(&coordinator.config, world, group_id);
     let mut timeouts = Vec::new();
     for (id, member) in &group.members {
-        let names = || (group_id.clone(), id.clone());
+        let names = || (group.id().clone(), id.clone());
+        let classic = member.wants.classic.as_ref();
+        let session_ms = classic.map_or(session_ms, |classic| classic.session_timeout_ms.into());
         let (group, member_id) = names();
-        let session_ms = match &member.wants.classic {
-            Some(classic) => classic.session_timeout_ms.into(),
-            None => session_ms,
+        let timeout = Timeout::ConsumerSession {
+            group,
+            member: member_id,
         };
-        let member_id = member_id.clone();
-        timeouts.push((
-            Timeout::ConsumerSession {
-                group,
-                member: member_id,
-            },
-            session_ms,
-        ));
-        if member.holds.is_awaited() {
+        timeouts.push((timeout, session_ms));
+        // Whoever speaks the classic protocol is to join again in time, and is told so when it is heard of.
+        if classic.is_none() && member.holds.is_awaited() {
             let (group, member_id) = names();
             let timeout = Timeout::ConsumerRebalance {
                 group,
@@ -442,7 +457,7 @@ pub(crate) fn loaded(coordinator: &mut Coordinator, world: &mut impl World, grou
         }
     }
     if !group.patterns.is_empty() {
-        let group = group_id.clone();
+        let group = group.id().clone();
         timeouts.push((Timeout::ConsumerRegex { group }, 0));
     }
     for (timeout, after_ms) in timeouts {

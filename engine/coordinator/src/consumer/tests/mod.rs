@@ -1,8 +1,13 @@
 //! Consumer groups from outside: requests in, answers out, in virtual time, over a log that can be read again.
+#![allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "what a test does not expect fails it"
+)]
 
 mod churn;
 mod heartbeat;
 mod metadata;
+mod migration;
 mod patterns;
 
 use super::ConsumerGroup;
@@ -11,6 +16,7 @@ use crate::coordinator::{Coordinator, Group};
 use crate::timers::Timeout;
 use crate::world::{Caller, Record, Response, Ticket, Topic, Topics, World};
 use highwater_wire::ErrorCode;
+use highwater_wire::consumer_protocol::ConsumerProtocolAssignment;
 use highwater_wire::message::ConsumerGroupHeartbeatRequest;
 use highwater_wire::message::consumer_group_heartbeat::TopicPartitions;
 use std::collections::{BTreeMap, BTreeSet};
@@ -75,6 +81,22 @@ struct Surround {
     /// What an append is answered with instead.
     refuses: Option<ErrorCode>,
     heard: Vec<Heard>,
+    /// What members of the classic protocol heard.
+    classic: BTreeMap<Ticket, Classic>,
+}
+
+/// What a member of the classic protocol heard.
+#[derive(Debug, Clone, PartialEq)]
+enum Classic {
+    Joined {
+        code: ErrorCode,
+        member: String,
+        generation: i32,
+        leader: String,
+    },
+    Synced(ErrorCode, Parts),
+    Code(ErrorCode),
+    Left(ErrorCode, Vec<ErrorCode>),
 }
 
 impl World for Surround {
@@ -114,9 +136,14 @@ impl World for Surround {
         Ok(())
     }
 
-    fn answer(&mut self, _ticket: Ticket, response: Response<'_>) {
-        let Response::ConsumerGroupHeartbeat(response) = response else {
-            panic!("{response:?}")
+    fn answer(&mut self, ticket: Ticket, response: Response<'_>) {
+        let response = match response {
+            Response::ConsumerGroupHeartbeat(response) => response,
+            response => {
+                let before = self.classic.insert(ticket, classic(&response));
+                assert_eq!(before, None, "answered twice");
+                return;
+            }
         };
         let assignment = response.assignment.map(|assignment| {
             let topics = assignment.topic_partitions.iter();
@@ -237,6 +264,39 @@ impl House {
             topic_partitions: Some(held.into()),
             ..of(member)
         })
+    }
+}
+
+fn classic(response: &Response<'_>) -> Classic {
+    match response {
+        Response::JoinGroup(joined) => Classic::Joined {
+            code: ErrorCode::from_id(joined.error_code),
+            member: joined.member_id.to_owned(),
+            generation: joined.generation_id,
+            leader: joined.leader.to_owned(),
+        },
+        Response::SyncGroup(synced) => {
+            let given = match synced.assignment {
+                [] => Parts::new(),
+                bytes => {
+                    let (given, _) = ConsumerProtocolAssignment::decode_prefixed(bytes).unwrap();
+                    let topics = given.assigned_partitions.iter();
+                    topics
+                        .map(|topic| (topic.topic.to_owned(), topic.partitions.to_vec()))
+                        .collect()
+                }
+            };
+            Classic::Synced(ErrorCode::from_id(synced.error_code), given)
+        }
+        Response::Heartbeat(beat) => Classic::Code(ErrorCode::from_id(beat.error_code)),
+        Response::LeaveGroup(left) => Classic::Left(
+            ErrorCode::from_id(left.error_code),
+            left.members
+                .iter()
+                .map(|member| ErrorCode::from_id(member.error_code))
+                .collect(),
+        ),
+        other => panic!("{other:?}"),
     }
 }
 
