@@ -1,8 +1,9 @@
-//! Topics, their configuration and their offsets, as an administrator sees them.
+//! Topics, their configuration and their offsets, and groups, as an administrator sees them.
 //!
 //! One method per API; what concerns several topics or partitions has one result for each.
 
 mod configs;
+mod groups;
 mod offsets;
 mod topics;
 
@@ -13,6 +14,7 @@ use highwater_wire::{ErrorCode, Request};
 use tokio::time::{Instant, sleep, timeout_at};
 use uuid::Uuid;
 
+pub use self::groups::{GroupDescription, GroupKind, GroupListing, GroupMember, GroupState};
 use crate::client::Client;
 use crate::connection::Reply;
 use crate::error::{Error, Result};

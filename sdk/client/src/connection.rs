@@ -208,6 +208,11 @@ impl Connection {
         }))
     }
 
+    /// Where the broker is, `host:port`.
+    pub(crate) fn peer(&self) -> &str {
+        &self.0.shared.peer
+    }
+
     pub(crate) fn is_alive(&self) -> bool {
         self.0.shared.lock().failed.is_none()
     }

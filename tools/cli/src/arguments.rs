@@ -16,6 +16,8 @@ use highwater::Compression;
   highwater topic create orders --partitions 8
   seq 1 1000 | highwater produce orders
   highwater consume orders --from-beginning -n 10
+  highwater consume orders --group billing
+  highwater group describe billing
   highwater log verify ./data
 
 Every Kafka client and tool works with the broker too: kcat -b 127.0.0.1:9092 -L"
@@ -62,6 +64,19 @@ Consumers of one group share the partitions, and take over what another one had 
   highwater consume orders --group billing --from-beginning      (in several terminals)
   highwater group describe billing")]
     Consume(Consume),
+    /// See who is in consumer groups and how far they have read, and set where they go on.
+    #[command(
+        subcommand,
+        after_help = "A group remembers for each partition the offset of the next record to consume. Its lag is how many offsets lie
+between that and the partition's end.
+
+Examples:
+  highwater group list
+  highwater group describe billing
+  highwater group reset-offsets billing --topic orders --to-earliest            (shows what would change)
+  highwater group reset-offsets billing --topic orders --to-earliest --execute"
+    )]
+    Group(Group),
     /// Look into log directories, offline.
     #[command(subcommand)]
     Log(Log),
@@ -251,6 +266,193 @@ impl FromStr for From {
     }
 }
 
+/// What one does with consumer groups.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Group {
+    /// List the groups, what they are and what they are doing.
+    List {
+        /// One JSON array.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        broker: Broker,
+    },
+    /// Describe groups: state, and for each partition what is committed, how far that is from the end, and who has it.
+    Describe {
+        /// Their ids; all groups unless given.
+        groups: Vec<String>,
+        /// One JSON array.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        broker: Broker,
+    },
+    /// List the members of a group and their partitions.
+    Members {
+        /// Its id.
+        group: String,
+        /// One JSON array.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        broker: Broker,
+    },
+    /// List what a group has committed.
+    Offsets {
+        /// Its id.
+        group: String,
+        /// One JSON array.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        broker: Broker,
+    },
+    /// Set where a group goes on reading; a group with members is refused.
+    #[command(
+        after_help = "Nothing is changed without --execute. An offset outside of what the log has is moved to its nearest end.
+
+Examples:
+  highwater group reset-offsets billing --all-topics --to-latest
+  highwater group reset-offsets billing --topic orders:0,3 --to-offset 1000 --execute
+  highwater group reset-offsets billing --topic orders --to-datetime 2026-11-20T09:30:00Z --execute
+  highwater group reset-offsets billing --topic orders --shift-by -100 --execute"
+    )]
+    ResetOffsets(ResetOffsets),
+    /// Delete groups without members, or what they have committed for some topics.
+    Delete {
+        /// Their ids.
+        #[arg(required = true)]
+        groups: Vec<String>,
+        /// Only what is committed for this topic, or these partitions of it; may be given many times.
+        #[arg(long = "topic", value_name = "TOPIC[:N,...]")]
+        topics: Vec<Places>,
+        #[command(flatten)]
+        broker: Broker,
+    },
+}
+
+/// The flags of `group reset-offsets`.
+#[derive(Debug, Args)]
+pub(crate) struct ResetOffsets {
+    /// The group's id.
+    pub(crate) group: String,
+    /// A topic, or some partitions of it; may be given many times.
+    #[arg(
+        long = "topic",
+        value_name = "TOPIC[:N,...]",
+        required_unless_present = "all_topics"
+    )]
+    pub(crate) topics: Vec<Places>,
+    /// All topics that the group has committed for.
+    #[arg(long, conflicts_with = "topics")]
+    pub(crate) all_topics: bool,
+    #[command(flatten)]
+    pub(crate) target: TargetFlags,
+    /// Do it, instead of showing what would be done.
+    #[arg(long)]
+    pub(crate) execute: bool,
+    /// One JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) broker: Broker,
+}
+
+/// Where the group is to go on.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct TargetFlags {
+    /// At the oldest record.
+    #[arg(long)]
+    to_earliest: bool,
+    /// At the end: with the next record that is produced.
+    #[arg(long)]
+    to_latest: bool,
+    /// At this offset.
+    #[arg(long, value_name = "OFFSET", value_parser = clap::value_parser!(i64).range(0..))]
+    to_offset: Option<i64>,
+    /// At the first record of this time or later, as 2026-11-20T09:30:00 (UTC) or with an offset (Z, +01:00), or in milliseconds
+    /// since 1970.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    to_datetime: Option<i64>,
+    /// So many records after what is committed; before it, where negative.
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    shift_by: Option<i64>,
+}
+
+/// The one of them that was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Target {
+    Earliest,
+    Latest,
+    Offset(i64),
+    /// Milliseconds since 1970.
+    Time(i64),
+    Shift(i64),
+}
+
+impl TargetFlags {
+    pub(crate) fn target(&self) -> Target {
+        match (self.to_offset, self.to_datetime, self.shift_by) {
+            (Some(offset), _, _) => Target::Offset(offset),
+            (_, Some(timestamp_ms), _) => Target::Time(timestamp_ms),
+            (_, _, Some(by)) => Target::Shift(by),
+            (None, None, None) if self.to_earliest => Target::Earliest,
+            (None, None, None) => Target::Latest,
+        }
+    }
+}
+
+/// A topic, or some partitions of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Places {
+    pub(crate) topic: String,
+    /// All of them when there are none.
+    pub(crate) partitions: Vec<i32>,
+}
+
+impl Places {
+    pub(crate) fn includes(&self, topic: &str, partition: i32) -> bool {
+        self.topic == topic && (self.partitions.is_empty() || self.partitions.contains(&partition))
+    }
+}
+
+impl FromStr for Places {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Places, String> {
+        let (topic, partitions) = text.split_once(':').unwrap_or((text, ""));
+        let partitions = partitions
+            .split(',')
+            .filter(|it| !it.is_empty())
+            .map(str::parse);
+        let partitions: std::result::Result<Vec<i32>, _> = partitions.collect();
+        match partitions {
+            Ok(partitions) if !topic.is_empty() && partitions.iter().all(|it| *it >= 0) => {
+                Ok(Places {
+                    topic: topic.to_owned(),
+                    partitions,
+                })
+            }
+            Ok(_) | Err(_) => Err(format!("{text:?} is not TOPIC or TOPIC:N,N")),
+        }
+    }
+}
+
+fn time(text: &str) -> std::result::Result<i64, String> {
+    if let Ok(ms) = text.parse::<i64>() {
+        return Ok(ms);
+    }
+    let zoned = text.parse::<jiff::Timestamp>();
+    let utc = || {
+        text.parse::<jiff::civil::DateTime>()?
+            .to_zoned(jiff::tz::TimeZone::UTC)
+    };
+    let time = zoned.or_else(|_| utc().map(|zoned| zoned.timestamp()));
+    time.map(jiff::Timestamp::as_millisecond)
+        .map_err(|error| format!("{text:?} is no time: {error}"))
+}
+
 /// What one does with log directories.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Log {
@@ -308,6 +510,50 @@ mod tests {
         assert_eq!(parse("beginning"), Ok(From::Beginning));
         assert_eq!(parse("latest"), Ok(From::End));
         assert!(parse("soon").is_err());
+    }
+
+    #[test]
+    fn places_are_a_topic_and_maybe_some_of_its_partitions() {
+        let places = |topic: &str, partitions: &[i32]| Places {
+            topic: topic.to_owned(),
+            partitions: partitions.to_vec(),
+        };
+        assert_eq!("t".parse(), Ok(places("t", &[])));
+        assert_eq!("t:0,12".parse(), Ok(places("t", &[0, 12])));
+        assert!(places("t", &[3]).includes("t", 3) && !places("t", &[3]).includes("t", 4));
+        for wrong in ["", ":1", "t:x", "t:-1"] {
+            assert!(wrong.parse::<Places>().is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_time_is_utc_unless_it_says_otherwise() {
+        assert_eq!(time("1700000000123"), Ok(1_700_000_000_123));
+        assert_eq!(time("2023-11-14T22:13:20"), Ok(1_700_000_000_000));
+        assert_eq!(time("2023-11-14T22:13:20.5Z"), Ok(1_700_000_000_500));
+        assert_eq!(time("2023-11-14T23:13:20+01:00"), Ok(1_700_000_000_000));
+        assert!(time("yesterday").is_err());
+    }
+
+    #[test]
+    fn offsets_are_reset_to_one_place_and_of_something() {
+        let parse = |flags: &[&str]| {
+            Arguments::try_parse_from(
+                [&["highwater", "group", "reset-offsets", "g"], flags].concat(),
+            )
+        };
+        let Ok(Arguments {
+            command: Command::Group(Group::ResetOffsets(flags)),
+        }) = parse(&["--topic", "t:1", "--shift-by", "-5"])
+        else {
+            panic!("it does not parse");
+        };
+        assert_eq!(flags.target.target(), Target::Shift(-5));
+        assert!(!flags.execute);
+        assert!(parse(&["--topic", "t"]).is_err());
+        assert!(parse(&["--to-latest"]).is_err());
+        assert!(parse(&["--all-topics", "--to-latest", "--to-earliest"]).is_err());
+        assert!(parse(&["--all-topics", "--topic", "t", "--to-latest"]).is_err());
     }
 
     #[test]

@@ -5,10 +5,12 @@
 mod arguments;
 mod consume;
 mod format;
+mod group;
 mod log;
 mod output;
 mod produce;
 mod serve;
+mod table;
 mod topic;
 
 use std::process::ExitCode;
@@ -29,6 +31,7 @@ fn main() -> ExitCode {
         // A member of a group leaves it when it is interrupted.
         Command::Consume(flags) if flags.group.is_some() => runtime(consume::consume(flags)),
         Command::Consume(flags) => client(consume::consume(flags)),
+        Command::Group(command) => client(group::group(command)),
         Command::Log(command) => log::log(&command),
         Command::Completions { shell } => {
             let mut command = Arguments::command();

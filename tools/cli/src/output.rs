@@ -25,3 +25,18 @@ pub(crate) fn json_line(out: &mut impl Write, value: &impl serde::Serialize) -> 
     serde_json::to_writer(&mut *out, value)?;
     out.write_all(b"\n")
 }
+
+/// One error for all that failed, each on a line of its own.
+pub(crate) fn all(
+    results: impl IntoIterator<Item = (String, highwater::Result<()>)>,
+) -> crate::Result<()> {
+    let failed: Vec<String> = results
+        .into_iter()
+        .filter_map(|(name, result)| Some(format!("{name}: {}", result.err()?)))
+        .collect();
+    if failed.is_empty() {
+        Ok(())
+    } else {
+        Err(failed.join("\nhighwater: ").into())
+    }
+}

@@ -38,9 +38,11 @@ pub(crate) async fn topic(command: Topic) -> Result<()> {
                 };
                 results.push((name, result));
             }
-            all(results)
+            output::all(results)
         }
-        Topic::Delete { names, broker } => all(admin(&broker).await?.delete_topics(names).await?),
+        Topic::Delete { names, broker } => {
+            output::all(admin(&broker).await?.delete_topics(names).await?)
+        }
         Topic::List {
             internal,
             json,
@@ -60,19 +62,6 @@ async fn admin(broker: &Broker) -> Result<Admin> {
         .connect()
         .await?
         .admin())
-}
-
-/// One error for all that failed, each on a line of its own.
-fn all(results: impl IntoIterator<Item = (String, highwater::Result<()>)>) -> Result<()> {
-    let failed: Vec<String> = results
-        .into_iter()
-        .filter_map(|(name, result)| Some(format!("{name}: {}", result.err()?)))
-        .collect();
-    if failed.is_empty() {
-        Ok(())
-    } else {
-        Err(failed.join("\nhighwater: ").into())
-    }
 }
 
 async fn list(internal: bool, json: bool, broker: &Broker) -> Result<()> {
@@ -137,7 +126,7 @@ async fn describe(names: Vec<String>, json: bool, broker: &Broker) -> Result<()>
         topics.iter().try_for_each(|topic| print(&mut out, topic))?;
     }
     out.flush()?;
-    all(failed)
+    output::all(failed)
 }
 
 /// Adds what the description of a topic does not hold: offsets and configs.

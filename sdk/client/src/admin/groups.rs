@@ -1,0 +1,345 @@
+//! Consumer groups as an administrator sees them: which there are, who is in them, and how far they have read.
+//!
+//! A group is asked of its coordinator, each on its own; only the list is put together from all brokers.
+
+mod describe;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use highwater_wire::message::offset_delete::{
+    OffsetDeleteRequestPartition, OffsetDeleteRequestTopic,
+};
+use highwater_wire::message::{
+    DeleteGroupsRequest, DeleteGroupsResponse, ListGroupsRequest, ListGroupsResponse,
+    OffsetDeleteRequest, OffsetDeleteResponse,
+};
+use highwater_wire::{Array, ErrorCode};
+
+use super::{Admin, Results, refused};
+use crate::connection::Connection;
+use crate::error::{Error, Result, TopicPartition};
+use crate::group::{Committed, Coordinator, Retry, commit_offsets, fetch_offsets};
+
+/// One line of a list of groups.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupListing {
+    /// The group's id.
+    pub id: String,
+    /// Which protocol its members speak.
+    pub kind: GroupKind,
+    /// What kind of work it shares: `consumer`, `connect`, ..; empty for a group that only holds offsets.
+    pub protocol_type: String,
+    /// What it is doing.
+    pub state: GroupState,
+}
+
+/// Which protocol a group's members speak.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum GroupKind {
+    /// JoinGroup and SyncGroup: a member makes the assignment.
+    Classic,
+    /// ConsumerGroupHeartbeat: the coordinator makes the assignment (KIP-848).
+    Consumer,
+    /// Another one, or one that the broker did not tell.
+    Other,
+}
+
+/// What a group is doing.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum GroupState {
+    /// It has no members, but commits.
+    Empty,
+    /// Its members are joining a new generation.
+    PreparingRebalance,
+    /// They wait for the leader's assignment.
+    CompletingRebalance,
+    /// The coordinator is making an assignment.
+    Assigning,
+    /// Members are letting go and taking over partitions.
+    Reconciling,
+    /// Every member has what it is to have.
+    Stable,
+    /// It does not exist, or is about to.
+    Dead,
+    /// Something else, or the broker did not tell.
+    Unknown,
+}
+
+const STATES: [(GroupState, &str); 8] = [
+    (GroupState::Empty, "Empty"),
+    (GroupState::PreparingRebalance, "PreparingRebalance"),
+    (GroupState::CompletingRebalance, "CompletingRebalance"),
+    (GroupState::Assigning, "Assigning"),
+    (GroupState::Reconciling, "Reconciling"),
+    (GroupState::Stable, "Stable"),
+    (GroupState::Dead, "Dead"),
+    (GroupState::Unknown, "Unknown"),
+];
+
+impl GroupState {
+    fn named(name: &str) -> Self {
+        let found = STATES
+            .iter()
+            .find(|(_, known)| known.eq_ignore_ascii_case(name));
+        found.map_or(Self::Unknown, |(state, _)| *state)
+    }
+
+    /// Whether it has no members.
+    pub fn is_inactive(self) -> bool {
+        matches!(self, Self::Empty | Self::Dead)
+    }
+}
+
+impl fmt::Display for GroupState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = STATES
+            .iter()
+            .find(|(state, _)| state == self)
+            .map_or("Unknown", |it| it.1);
+        f.pad(name)
+    }
+}
+
+impl GroupKind {
+    fn named(name: &str) -> Self {
+        match name.to_ascii_lowercase().as_str() {
+            "classic" => Self::Classic,
+            "consumer" => Self::Consumer,
+            _ => Self::Other,
+        }
+    }
+}
+
+impl fmt::Display for GroupKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Classic => "classic",
+            Self::Consumer => "consumer",
+            Self::Other => "other",
+        })
+    }
+}
+
+/// A group in full.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupDescription {
+    /// Its id.
+    pub id: String,
+    /// Which protocol its members speak.
+    pub kind: GroupKind,
+    /// What kind of work it shares: `consumer`, `connect`, ..; empty for a group that only holds offsets.
+    pub protocol_type: String,
+    /// What it is doing.
+    pub state: GroupState,
+    /// The assignor in force; empty when there is none.
+    pub assignor: String,
+    /// Where its coordinator is, `host:port`.
+    pub coordinator: String,
+    /// The epoch of a consumer group; `None` of classic ones.
+    pub epoch: Option<i32>,
+    /// Who is in it.
+    pub members: Vec<GroupMember>,
+}
+
+/// A member of a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupMember {
+    /// The id that the coordinator gave it.
+    pub member_id: String,
+    /// `group.instance.id`, of a static member.
+    pub instance_id: Option<String>,
+    /// The client's own name for itself.
+    pub client_id: String,
+    /// The address it connected from, as the broker writes it.
+    pub client_host: String,
+    /// What it has.
+    pub assignment: BTreeSet<TopicPartition>,
+    /// What it is to have, in a consumer group.
+    pub target: Option<BTreeSet<TopicPartition>>,
+    /// Its epoch, in a consumer group.
+    pub epoch: Option<i32>,
+}
+
+impl Admin {
+    /// The groups that all brokers together coordinate, by id.
+    ///
+    /// # Errors
+    ///
+    /// When a broker does not answer: a list with gaps would be none.
+    pub async fn list_groups(&self) -> Result<Vec<GroupListing>> {
+        let request = ListGroupsRequest::default();
+        let mut groups = BTreeMap::new();
+        let brokers: Vec<i32> = self
+            .client
+            .shared
+            .cluster()
+            .brokers
+            .keys()
+            .copied()
+            .collect();
+        for broker in brokers {
+            let listed = self.retry(async || {
+                let reply = self.client.shared.call(broker, &request).await?;
+                let answer: ListGroupsResponse<'_> = reply.decode()?;
+                refused(answer.error_code, None)?;
+                let listing =
+                    |group: highwater_wire::message::list_groups::ListedGroup<'_>| GroupListing {
+                        id: group.group_id.to_owned(),
+                        kind: GroupKind::named(group.group_type),
+                        protocol_type: group.protocol_type.to_owned(),
+                        state: GroupState::named(group.group_state),
+                    };
+                Ok(answer.groups.iter().map(listing).collect::<Vec<_>>())
+            });
+            for group in listed.await? {
+                groups.insert(group.id.clone(), group);
+            }
+        }
+        Ok(groups.into_values().collect())
+    }
+
+    /// Deletes groups without members, with all they have committed.
+    ///
+    /// # Errors
+    ///
+    /// Never as a whole: [`NonEmptyGroup`](ErrorCode::NonEmptyGroup), [`GroupIdNotFound`](ErrorCode::GroupIdNotFound) and
+    /// whatever else is in the results.
+    pub async fn delete_groups<S: AsRef<str>>(
+        &self,
+        ids: impl IntoIterator<Item = S>,
+    ) -> Result<Results<String, ()>> {
+        let mut results = Results::new();
+        for id in ids {
+            let id = id.as_ref();
+            let deleted = self.of_coordinator(id, async |connection| {
+                let request = DeleteGroupsRequest {
+                    groups_names: Array::from([id]),
+                };
+                let reply = connection.call(&request).await?;
+                let answer: DeleteGroupsResponse<'_> = reply.decode()?;
+                let result = answer.results.first();
+                let result = result.ok_or_else(|| Error::protocol("answer names no group"))?;
+                refused(result.error_code, None)
+            });
+            results.insert(id.to_owned(), deleted.await);
+        }
+        Ok(results)
+    }
+
+    /// How far a group has read: these partitions (`None` in the result where nothing is committed), or with `None` all that it
+    /// has committed anything for.
+    ///
+    /// # Errors
+    ///
+    /// When the coordinator does not answer or refuses; a refusal of one partition is in the results.
+    pub async fn group_offsets(
+        &self,
+        group: &str,
+        places: Option<&BTreeSet<TopicPartition>>,
+    ) -> Result<Results<TopicPartition, Option<Committed>>> {
+        fetch_offsets(
+            &Coordinator::new(self.client.clone(), group.into()),
+            places,
+            false,
+        )
+        .await
+    }
+
+    /// Commits for a group from outside. Refused while it has members.
+    ///
+    /// # Errors
+    ///
+    /// When the coordinator does not answer; a refusal of one partition is in the results, as
+    /// [`UnknownMemberId`](ErrorCode::UnknownMemberId) where the group has members.
+    pub async fn alter_group_offsets(
+        &self,
+        group: &str,
+        offsets: impl IntoIterator<Item = (TopicPartition, Committed)>,
+    ) -> Result<Results<TopicPartition, ()>> {
+        let offsets: BTreeMap<TopicPartition, Committed> = offsets.into_iter().collect();
+        self.of_coordinator(group, async |connection| {
+            let codes = commit_offsets(connection, group, None, None, &offsets).await?;
+            passing(codes.values().copied())?;
+            Ok(codes.into_iter().map(result).collect())
+        })
+        .await
+    }
+
+    /// Deletes what a group has committed for these partitions.
+    ///
+    /// # Errors
+    ///
+    /// When the coordinator does not answer or there is no such group; a refusal of one partition is in the results, as
+    /// [`GroupSubscribedToTopic`](ErrorCode::GroupSubscribedToTopic) where a member reads it.
+    pub async fn delete_group_offsets(
+        &self,
+        group: &str,
+        places: &BTreeSet<TopicPartition>,
+    ) -> Result<Results<TopicPartition, ()>> {
+        let mut topics: BTreeMap<&str, Vec<OffsetDeleteRequestPartition>> = BTreeMap::new();
+        for place in places {
+            let partition = OffsetDeleteRequestPartition {
+                partition_index: place.partition,
+            };
+            topics.entry(&place.topic).or_default().push(partition);
+        }
+        let topic = |(name, partitions)| OffsetDeleteRequestTopic {
+            name,
+            partitions: Array::from(partitions),
+        };
+        let request = OffsetDeleteRequest {
+            group_id: group,
+            topics: topics.into_iter().map(topic).collect::<Array<'_, _>>(),
+        };
+        self.of_coordinator(group, async |connection| {
+            let reply = connection.call(&request).await?;
+            let answer: OffsetDeleteResponse<'_> = reply.decode()?;
+            refused(answer.error_code, None)?;
+            let mut codes = BTreeMap::new();
+            for topic in &answer.topics {
+                for it in &topic.partitions {
+                    let place = TopicPartition::new(topic.name, it.partition_index);
+                    codes.insert(place, ErrorCode::from_id(it.error_code));
+                }
+            }
+            passing(codes.values().copied())?;
+            Ok(codes.into_iter().map(result).collect())
+        })
+        .await
+    }
+
+    /// Asks a group's coordinator until it answers for good, or `default.api.timeout.ms` is over.
+    async fn of_coordinator<T>(
+        &self,
+        group: &str,
+        ask: impl AsyncFn(&Connection) -> Result<T>,
+    ) -> Result<T> {
+        let coordinator = Coordinator::new(self.client.clone(), group.into());
+        let mut retry = Retry::within(self.client.shared.config().api_timeout);
+        loop {
+            let error = match coordinator.connection().await {
+                Ok(connection) => match ask(&connection).await {
+                    Ok(answer) => return Ok(answer),
+                    Err(error) => error,
+                },
+                Err(error) => error,
+            };
+            retry.after(error, &coordinator).await?;
+        }
+    }
+}
+
+/// A refusal among these that passes is one of the whole request.
+fn passing(codes: impl IntoIterator<Item = ErrorCode>) -> Result<()> {
+    let errors = codes.into_iter().filter(|code| code.is_error());
+    let mut errors = errors.map(|code| Error::broker(code, None));
+    errors.find(Retry::helps).map_or(Ok(()), Err)
+}
+
+fn result((place, code): (TopicPartition, ErrorCode)) -> (TopicPartition, Result<()>) {
+    let result = refused(code.id(), None).map_err(|error| error.at(&place.topic, place.partition));
+    (place, result)
+}
