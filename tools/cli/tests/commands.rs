@@ -1,94 +1,10 @@
 //! The binary as its users meet it: a broker on a directory, topics, lines in and lines out, and what lies on the disk then.
 
-use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+mod support;
 
 use tempfile::TempDir;
 
-/// A running `highwater serve`; killed when it is dropped.
-struct Broker {
-    child: Child,
-    address: String,
-}
-
-impl Broker {
-    fn start(data: &Path, more: &[&str]) -> Broker {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_highwater"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
-            .arg(data)
-            .args(more)
-            .env("RUST_LOG", "error")
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the broker starts");
-        let mut line = String::new();
-        let stdout = child.stdout.take().expect("standard output is piped");
-        BufReader::new(stdout).read_line(&mut line).expect("a line");
-        let address = line
-            .trim_end()
-            .rsplit(' ')
-            .next()
-            .unwrap_or_default()
-            .to_owned();
-        assert!(line.starts_with("highwater ready at "), "{line:?}");
-        Broker { child, address }
-    }
-
-    /// Runs a client command against it, with `input` on its standard input.
-    fn run(&self, arguments: &[&str], input: &[u8]) -> Output {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_highwater"))
-            .args(arguments)
-            .args(["--bootstrap", &self.address])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the command starts");
-        let mut stdin = child.stdin.take().expect("standard input is piped");
-        let input = input.to_vec();
-        let writer = std::thread::spawn(move || stdin.write_all(&input));
-        let output = child.wait_with_output().expect("the command ends");
-        // A command that does not read its input ends before all of it is written.
-        let _ = writer.join().expect("the writer does not panic");
-        output
-    }
-
-    /// The same, for a command that must succeed; its standard output.
-    fn ok(&self, arguments: &[&str], input: &[u8]) -> Vec<u8> {
-        let output = self.run(arguments, input);
-        let error = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{arguments:?}: {error}");
-        output.stdout
-    }
-
-    /// SIGTERM, and the status it ends with.
-    fn stop(mut self) -> Option<i32> {
-        let pid = self.child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .arg(&pid)
-                .status()
-                .expect("kill runs")
-                .success()
-        );
-        self.child.wait().expect("the broker ends").code()
-    }
-}
-
-impl Drop for Broker {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn offline(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_highwater"))
-        .args(arguments)
-        .output()
-        .expect("it runs")
-}
+use support::{Broker, offline};
 
 fn lines(count: usize) -> Vec<u8> {
     (0..count)
