@@ -64,7 +64,7 @@ public class Member implements ConsumerRebalanceListener {
         if (mode.equals("consumer")) {
             settings.put("group.protocol", "consumer");
         } else {
-            settings.put("session.timeout.ms", "6000");
+            settings.put("session.timeout.ms", System.getenv().getOrDefault("SESSION_MS", "6000"));
             settings.put("heartbeat.interval.ms", "1000");
             String assignor = mode.equals("eager") ? "RangeAssignor" : "CooperativeStickyAssignor";
             settings.put("partition.assignment.strategy", "org.apache.kafka.clients.consumer." + assignor);

@@ -22,8 +22,12 @@ import tempfile
 import threading
 import time
 
+from confluent_kafka import ConsumerGroupTopicPartitions, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from members import PATIENCE_S, Member, reached, repetitions, wait
+
 kills = int(sys.argv[1]) if len(sys.argv) > 1 else 20
-here = os.path.dirname(os.path.abspath(__file__))
 work = tempfile.mkdtemp()
 seed = int(os.environ.get("SEED", time.time()))
 random.seed(seed)
@@ -32,7 +36,6 @@ with socket.socket() as probe:
     port = probe.getsockname()[1]
 bootstrap = f"127.0.0.1:{port}"
 GROUPS, PARTITIONS = 8, 4
-PATIENCE_S = 60
 
 
 def serve():
@@ -161,53 +164,30 @@ class Committer(threading.Thread):
             assert offset <= self.sent, f"{self.group}: {offset} is there and was never sent"
 
 
-class Member:
-    """A group member as in `live.py`; its output is kept in a file."""
-
-    def __init__(self, group, mode):
-        self.path = f"{work}/{group}-{time.monotonic_ns()}"
-        self.errors = open(self.path + ".err", "w+")
-        command = [sys.executable, f"{here}/member_librdkafka.py", bootstrap, group, "orders", mode]
-        self.process = subprocess.Popen(command, stdout=open(self.path, "w"), stderr=self.errors)
-
-    def ranges(self):
-        for line in open(self.path):
-            if line.startswith("r ") and line.endswith("\n"):
-                yield tuple(map(int, line.split()[1:]))
-
-    def leave(self):
-        self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(PATIENCE_S) == 0, open(self.errors.name).read()[-2000:]
+def join(group):
+    members[group].append(Member("librdkafka", bootstrap, group, "orders", groups[group]))
+    return members[group][-1]
 
 
-def ends(members):
-    """The end of what was processed without a gap, by partition."""
-    found = []
-    for partition in range(PARTITIONS):
-        end = 0
-        for _, first, after in sorted(r for member in members for r in member.ranges() if r[0] == partition):
-            if first > end:
-                break
-            end = max(end, after)
-        found.append(end)
-    return found
+def everything():
+    return all(reached(members[group], partition) == written for group in groups for partition in range(PARTITIONS))
+
+
+def new_admin():
+    return AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
 
 
 broker = serve()
 try:
-    from confluent_kafka import ConsumerGroupTopicPartitions, Producer, TopicPartition
-    from confluent_kafka.admin import AdminClient, NewTopic
-
-    def new_admin():
-        return AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
-
     admin = new_admin()
     for topic in ("ledger", "orders"):
         admin.create_topics([NewTopic(topic, num_partitions=PARTITIONS, replication_factor=1)])[topic].result(20)
     producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 5, "log_level": 0})
     committers = [Committer(f"ledger-{number}") for number in range(GROUPS)]
     groups = {"orders-classic": "cooperative", "orders-consumer": "consumer"}
-    members = {group: [Member(group, mode), Member(group, mode)] for group, mode in groups.items()}
+    members = {group: [] for group in groups}
+    for group in [*groups, *groups]:
+        join(group)
     restless = {group: None for group in groups}
     for committer in committers:
         committer.may_go.set()
@@ -226,8 +206,7 @@ try:
                 moved = True
                 group = random.choice(list(groups))
                 if restless[group] is None:
-                    restless[group] = Member(group, groups[group])
-                    members[group].append(restless[group])
+                    restless[group] = join(group)
                 else:
                     restless[group].process.send_signal(signal.SIGTERM)
                     restless[group] = None
@@ -250,15 +229,12 @@ try:
         committer.check()
     assert producer.flush(PATIENCE_S) == 0, "the producer could not deliver"
     admin = new_admin()
+    wait("everything was processed", everything, [member for group in groups for member in members[group]])
     for group in groups:
-        deadline = time.monotonic() + PATIENCE_S
-        while ends(members[group]) != [written] * PARTITIONS:
-            assert time.monotonic() < deadline, f"{group} processed {ends(members[group])} of {written}"
-            time.sleep(0.1)
         for member in members[group]:
-            if member.process.poll() is None:
-                member.leave()
-            assert member.process.returncode == 0, open(member.errors.name).read()[-2000:]
+            assert member.end(signal.SIGTERM) == 0, member.complaints()
+        for partition in range(PARTITIONS):
+            repetitions(members[group], partition, written)
         asked = ConsumerGroupTopicPartitions(group, [TopicPartition("orders", number) for number in range(PARTITIONS)])
         found = [p.offset for p in admin.list_consumer_group_offsets([asked])[group].result(20).topic_partitions]
         assert found == [written] * PARTITIONS, f"{group} is committed to {found} of {written}"

@@ -53,7 +53,7 @@ consumer = KafkaConsumer(
     auto_offset_reset="earliest",
     enable_auto_commit=False,
     fetch_max_wait_ms=50,
-    session_timeout_ms=6000,
+    session_timeout_ms=int(os.environ.get("SESSION_MS", 6000)),
     heartbeat_interval_ms=1000,
     partition_assignment_strategy=[RangePartitionAssignor if mode == "eager" else CooperativeStickyAssignor],
 )

@@ -19,7 +19,7 @@ if mode == "consumer":
     settings["group.protocol"] = "consumer"
 else:
     settings |= {
-        "session.timeout.ms": 6000,
+        "session.timeout.ms": int(os.environ.get("SESSION_MS", 6000)),
         "heartbeat.interval.ms": 1000,
         "partition.assignment.strategy": "range" if mode == "eager" else "cooperative-sticky",
     }

@@ -1,0 +1,132 @@
+"""Group members of several clients, each a process, and what they say.
+
+A member says on its output what happens to it, a line each, before it commits:
+
+    + 0 3           was given partitions 0 and 3            - 3             had to give partition 3 back
+    r 0 17 30       has processed offsets 17 to 29 of partition 0
+
+`highwater consume` says the same in its own words. Environment: KAFKA_LIBS, the folder of the jars, for `java`;
+HIGHWATER_BIN for `highwater`; SESSION_MS, how long a classic member may be silent (6000).
+"""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+PATIENCE_S = 40
+here = os.path.dirname(os.path.abspath(__file__))
+changed = threading.Condition()
+
+
+class Member:
+    """A process and what it has said so far; read under `changed`."""
+
+    def __init__(self, kind, bootstrap, group, topic, mode):
+        self.kind = kind
+        self.owned = set()
+        self.given_back = []
+        self.processed = []
+        self.reached = {}
+        self.alive = True
+        self.stray = []
+        self.errors = tempfile.TemporaryFile("w+")
+        stderr = self.errors
+        if kind == "java":
+            java = ["java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-cp", os.environ["KAFKA_LIBS"] + "/*"]
+            command = [*java, f"{here}/Member.java", bootstrap, group, topic, mode]
+        elif kind == "highwater":
+            command = [os.environ["HIGHWATER_BIN"], "consume", "-b", bootstrap, "-g", group, "--from-beginning"]
+            command += ["--format", "r %p %o %s\\n", "-X", "session.timeout.ms=" + os.environ.get("SESSION_MS", "6000"), "-X", "heartbeat.interval.ms=1000"]
+            strategy = "range" if mode == "eager" else "cooperative-sticky"
+            command += ["-X", f"partition.assignment.strategy={strategy}", topic]
+            stderr = subprocess.PIPE
+        else:
+            command = [sys.executable, f"{here}/member_{kind}.py", bootstrap, group, topic, mode]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True)
+        self.readers = [threading.Thread(target=self.read, args=[self.process.stdout], daemon=True)]
+        if self.process.stderr:
+            self.readers.append(threading.Thread(target=self.read, args=[self.process.stderr], daemon=True))
+        for reader in self.readers:
+            reader.start()
+
+    def read(self, lines):
+        for line in lines:
+            with changed:
+                self.hear(line)
+                changed.notify_all()
+
+    def hear(self, line):
+        if change := re.match(r"highwater: .*: (assigned|revoked|lost) (.*)", line):
+            partitions = [int(place.rsplit("-", 1)[1]) for place in change[2].split() if "-" in place]
+            line = " ".join(["+" if change[1] == "assigned" else "-", *map(str, partitions)]) + "\n"
+        if not re.fullmatch(r"[-+r]( \d+)*\s*\n", line):
+            self.stray.append(line)
+            return
+        what, *numbers = line.split()
+        numbers = [int(number) for number in numbers]
+        if what == "+":
+            self.owned |= set(numbers)
+        elif what == "-":
+            self.owned -= set(numbers)
+            self.given_back += numbers
+        else:
+            partition, first, end = numbers
+            if self.kind == "highwater":
+                assert first == end, f"offset {first} of partition {partition} holds {end}"
+                end += 1
+            self.processed.append((partition, first, end))
+            self.reached[partition] = max(end, self.reached.get(partition, 0))
+
+    def end(self, how):
+        """Sends a signal and waits for the end; the status."""
+        self.process.send_signal(how)
+        try:
+            self.process.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            sys.exit(f"{self.kind} does not end: {self.complaints()}")
+        for reader in self.readers:
+            reader.join(PATIENCE_S)
+        with changed:
+            self.alive = False
+            self.owned = set()
+        return self.process.returncode
+
+    def complaints(self):
+        self.errors.seek(0)
+        return (self.errors.read() + "".join(self.stray))[-2000:]
+
+
+def reached(members, partition):
+    """The end of what these have processed of a partition."""
+    return max((member.reached.get(partition, 0) for member in members), default=0)
+
+
+def repetitions(members, partition, end):
+    """How many records of a partition were processed more than once; fails where one was skipped."""
+    at = repeated = 0
+    for _, first, after in sorted(entry for member in members for entry in member.processed if entry[0] == partition):
+        assert first <= at, f"partition {partition}: {at} to {first - 1} were skipped"
+        repeated += min(at, after) - first
+        at = max(at, after)
+    assert at == end, f"partition {partition} was processed to {at} of {end}"
+    return repeated
+
+
+def wait(what, condition, members):
+    """Until the condition holds; ends the program when it does not come to hold."""
+    deadline = time.monotonic() + PATIENCE_S
+    with changed:
+        while not condition():
+            left = deadline - time.monotonic()
+            if left <= 0:
+                break
+            changed.wait(left)
+        if condition():
+            return
+        state = "; ".join(f"{m.kind} {'has' if m.alive else 'is gone'} {sorted(m.owned)}" for m in members)
+    said = "".join(f"\n{m.kind}: {m.complaints()}" for m in members)
+    sys.exit(f"not within {PATIENCE_S} s: {what}\n{state}{said}")
