@@ -24,15 +24,18 @@ fn numbers(range: std::ops::Range<usize>) -> String {
 }
 
 fn sorted(printed: &[u8]) -> Vec<usize> {
-    let text = String::from_utf8(printed.to_vec()).unwrap();
-    let mut numbers: Vec<usize> = text.lines().map(|line| line.parse().unwrap()).collect();
+    let text = String::from_utf8(printed.to_vec()).expect("text");
+    let mut numbers: Vec<usize> = text
+        .lines()
+        .map(|line| line.parse().expect("a number"))
+        .collect();
     numbers.sort_unstable();
     numbers
 }
 
 fn json(broker: &Broker, arguments: &[&str]) -> Value {
     let arguments = [arguments, &["--json"]].concat();
-    serde_json::from_slice(&broker.ok(&arguments, b"")).unwrap()
+    serde_json::from_slice(&broker.ok(&arguments, b"")).expect("JSON")
 }
 
 #[test]

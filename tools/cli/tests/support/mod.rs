@@ -7,7 +7,7 @@ use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
 /// A running `highwater serve`; killed when it is dropped.
 pub struct Broker {
-    child: Child,
+    pub child: Child,
     pub address: String,
 }
 
