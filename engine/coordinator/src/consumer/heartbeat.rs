@@ -1,53 +1,58 @@
-//! ConsumerGroupHeartbeat of a member that joins or stays: what it wants is taken down, the group gets a new epoch and a new
-//! target when that changed, and the member takes its next step (`GroupMetadataManager.consumerGroupHeartbeat`).
+//! ConsumerGroupHeartbeat: who is meant, what is decided, written down and answered.
 
 use super::change::Change;
-use super::draft::Draft;
+use super::decision::{self, Decision};
 use super::group::ConsumerGroup;
-use super::member::{
-    AWAY_EPOCH, Holds, JOIN_EPOCH, LEAVE_EPOCH, Member, Progress, Wants, are, sorted,
-};
-use super::pattern::{self, Matched};
-use super::reconcile::{Said, Step, says_only};
+use super::leave::{self, Leave};
+use super::member::{AWAY_EPOCH, JOIN_EPOCH, LEAVE_EPOCH};
+use super::migrate::{self, Upgrade, Waits};
 use super::refusal::Refusal;
+use super::removal::remove;
+use super::time_outs::{drop_time_outs, session_timeout_ms, set, watch};
+use super::wish::Surroundings;
+use super::{find, write};
 use crate::config::Config;
-use crate::world::{Caller, Topics};
-use highwater_wire::message::ConsumerGroupHeartbeatRequest;
-use std::borrow::Cow;
-use std::collections::BTreeMap;
+use crate::coordinator::{Coordinator, Group};
+use crate::timers::Timeout;
+use crate::world::{Caller, Response, World};
+use highwater_wire::message::consumer_group_heartbeat::{Assignment, TopicPartitions};
+use highwater_wire::message::{ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse};
 use std::rc::Rc;
 
 /// As of this version members draw their ids themselves.
 const OWN_ID: i16 = 1;
 
-/// What a heartbeat comes to.
-#[derive(Debug)]
-pub(super) struct Decision {
-    /// What is to be written down; often nothing.
-    pub(super) changes: Vec<Change>,
-    pub(super) member: Rc<str>,
-    /// The member whose place this one took.
-    pub(super) replaced: Option<Rc<str>>,
-    /// What the member holds from now on, where that changed.
-    pub(super) holds: Option<Holds>,
-    /// Whether the answer says what is assigned.
-    pub(super) is_told: bool,
-    /// Whether the topics were held against the group's hash.
-    pub(super) is_fresh: bool,
-    /// Whether the member is new, or wants something else.
-    pub(super) is_new: bool,
-}
-
-/// What surrounds a decision.
-#[derive(Clone, Copy)]
-pub(super) struct Surroundings<'a> {
-    pub(super) config: &'a Config,
-    pub(super) topics: &'a dyn Topics,
-    pub(super) unix_ms: i64,
+/// ConsumerGroupHeartbeat, on any group or none.
+pub(crate) fn heartbeat(
+    coordinator: &mut Coordinator,
+    world: &mut impl World,
+    caller: &Caller<'_>,
+    request: &ConsumerGroupHeartbeatRequest<'_>,
+) {
+    let beat = check(&coordinator.config, caller.version, request).and_then(|()| {
+        if matches!(request.member_epoch, LEAVE_EPOCH | AWAY_EPOCH) {
+            depart(coordinator, world, request)
+        } else {
+            attend(coordinator, world, caller, request)
+        }
+    });
+    let message;
+    let response = match &beat {
+        Ok(beat) => beat.answer(coordinator, request.group_id),
+        Err(refusal) => {
+            message = refusal.to_string();
+            ConsumerGroupHeartbeatResponse {
+                error_code: refusal.code().id(),
+                error_message: Some(&message),
+                ..ConsumerGroupHeartbeatResponse::default()
+            }
+        }
+    };
+    world.answer(caller.ticket, Response::ConsumerGroupHeartbeat(response));
 }
 
 /// Whether the request makes sense at all (`GroupCoordinatorService.java`).
-pub(super) fn check(
+fn check(
     config: &Config,
     version: i16,
     request: &ConsumerGroupHeartbeatRequest<'_>,
@@ -97,353 +102,211 @@ pub(super) fn check(
     Ok(())
 }
 
-/// Decides on a heartbeat in a group. `id` is the member's, or a new one where it has none.
-pub(super) fn decide(
-    group: &ConsumerGroup,
-    around: Surroundings<'_>,
-    caller: &Caller<'_>,
-    request: &ConsumerGroupHeartbeatRequest<'_>,
-    id: &str,
-) -> Result<Decision, Refusal> {
-    group.make_room(around.config, request.member_id)?;
-    let (before, replaced) = member(group, request, id)?;
-    let id = group.member_id(id);
-    // A member that the group has as it is was borrowed.
-    let is_new = matches!(before, Cow::Owned(_));
-    let wants = said_anew(&before.wants, caller, request, |names| group.shared(names));
-    let after = Wish {
-        is_new,
-        wants: wants.as_ref().unwrap_or(&before.wants),
-        before: &before,
-        id: &id,
-        replaced: replaced.as_ref(),
-    };
-    let said = request.topic_partitions.as_ref();
-    let follow = after.follow(group, around, said)?;
-
-    let is_full = request.rebalance_timeout_ms != -1
-        && (request.subscribed_topic_names.is_some() || request.subscribed_topic_regex.is_some())
-        && said.is_some();
-    let has_moved = follow
-        .holds
-        .as_ref()
-        .is_some_and(|holds| holds.assigned != before.holds.assigned);
-    Ok(Decision {
-        is_told: request.member_epoch == JOIN_EPOCH || is_full || has_moved,
-        changes: follow.changes,
-        holds: follow.holds,
-        is_fresh: follow.is_fresh,
-        is_new: wants.is_some(),
-        replaced,
-        member: id,
-    })
+/// A heartbeat that was heard.
+struct Beat {
+    member: Rc<str>,
+    epoch: i32,
+    interval_ms: i32,
+    /// Whether the answer says what is assigned.
+    is_told: bool,
 }
 
-impl ConsumerGroup {
-    /// Whether this member, or one more, may be in the group.
-    pub(super) fn make_room(&self, config: &Config, id: &str) -> Result<(), Refusal> {
-        let most = config.consumer_group_size_max;
-        if self.members.len() >= most && !self.members.contains_key(id) {
-            return Err(Refusal::Full(most));
-        }
-        Ok(())
-    }
-
-    /// The member of the instance id, if this is its member id.
-    pub(super) fn static_member(
-        &self,
-        instance: &str,
-        id: &str,
-    ) -> Result<(&Rc<str>, &Member), Refusal> {
-        let (owner, member) = self
-            .of_instance(instance)
-            .and_then(|owner| self.members.get_key_value(owner))
-            .ok_or_else(|| Refusal::UnknownInstance(instance.to_owned()))?;
-        if **owner != *id {
-            return Err(Refusal::FencedInstance {
-                instance: instance.to_owned(),
-                owner: owner.to_string(),
-            });
-        }
-        Ok((owner, member))
-    }
-
-    /// The member of this id.
-    pub(super) fn dynamic_member(&self, id: &str) -> Result<(&Rc<str>, &Member), Refusal> {
-        self.members
-            .get_key_value(id)
-            .ok_or_else(|| Refusal::UnknownMember(id.to_owned()))
-    }
-}
-
-/// Who speaks: the member as it was, and whose place it takes.
-fn member<'g>(
-    group: &'g ConsumerGroup,
-    request: &ConsumerGroupHeartbeatRequest<'_>,
-    id: &str,
-) -> Result<(Cow<'g, Member>, Option<Rc<str>>), Refusal> {
-    let joins = request.member_epoch == JOIN_EPOCH;
-    let known = match request.instance_id {
-        None if joins => group.members.get(id),
-        None => Some(group.dynamic_member(id)?.1),
-        Some(instance) if joins => return static_joiner(group, instance, id),
-        Some(instance) => Some(group.static_member(instance, id)?.1),
-    };
-    let Some(member) = known else {
-        return Ok((Cow::Owned(Member::default()), None));
-    };
-    check_epoch(&member.holds, request)?;
-    Ok((Cow::Borrowed(member), None))
-}
-
-/// A static member comes back: in the place of the one that left.
-fn static_joiner<'g>(
-    group: &'g ConsumerGroup,
-    instance: &str,
-    id: &str,
-) -> Result<(Cow<'g, Member>, Option<Rc<str>>), Refusal> {
-    let known = group
-        .of_instance(instance)
-        .and_then(|owner| group.members.get_key_value(owner));
-    let Some((owner, member)) = known else {
-        // It may be known without the instance id.
-        let member = group.members.get(id).map(Cow::Borrowed);
-        return Ok((member.unwrap_or_default(), None));
-    };
-    if !member.is_classic() && member.holds.epoch != AWAY_EPOCH {
-        return Err(Refusal::Unreleased {
-            instance: instance.to_owned(),
-            owner: owner.to_string(),
+impl Beat {
+    fn answer<'a>(
+        &'a self,
+        coordinator: &'a Coordinator,
+        group: &str,
+    ) -> ConsumerGroupHeartbeatResponse<'a> {
+        let told = match coordinator.groups.get(group) {
+            Some(Group::Consumer(group)) if self.is_told => group.members.get(&self.member),
+            _ => None,
+        };
+        let assignment = told.map(|member| Assignment {
+            topic_partitions: member
+                .holds
+                .assigned
+                .topics()
+                .map(|(topic_id, slots)| TopicPartitions {
+                    topic_id,
+                    partitions: slots.iter().map(|slot| slot.partition).collect(),
+                })
+                .collect(),
         });
-    }
-    let replaced = (**owner != *id).then(|| owner.clone());
-    Ok((Cow::Owned(member.reborn()), replaced))
-}
-
-impl Member {
-    /// The member as it begins again, with what it held.
-    pub(super) fn reborn(&self) -> Self {
-        let mut member = self.clone();
-        member.holds.epoch = JOIN_EPOCH;
-        member.holds.previous_epoch = JOIN_EPOCH;
-        member
+        ConsumerGroupHeartbeatResponse {
+            member_id: Some(&self.member),
+            member_epoch: self.epoch,
+            heartbeat_interval_ms: self.interval_ms,
+            assignment,
+            ..ConsumerGroupHeartbeatResponse::default()
+        }
     }
 }
 
-/// A member may be an epoch behind when it never heard of the next: it holds nothing then that it may not hold.
-fn check_epoch(holds: &Holds, request: &ConsumerGroupHeartbeatRequest<'_>) -> Result<(), Refusal> {
-    let received = request.member_epoch;
-    let is_behind = received == holds.previous_epoch
-        && received < holds.epoch
-        && says_only(request.topic_partitions.as_ref(), &holds.assigned);
-    if received == JOIN_EPOCH || received == holds.epoch || is_behind {
-        return Ok(());
-    }
-    Err(Refusal::FencedEpoch {
-        received,
-        known: holds.epoch,
-    })
-}
-
-/// What the member wants now; nothing where that is what it wanted before.
-fn said_anew(
-    before: &Wants,
+/// A member joins or stays.
+fn attend(
+    coordinator: &mut Coordinator,
+    world: &mut impl World,
     caller: &Caller<'_>,
     request: &ConsumerGroupHeartbeatRequest<'_>,
-    share: impl FnOnce(&[&str]) -> Option<Rc<[Rc<str>]>>,
-) -> Option<Wants> {
-    let differs = |before: &Option<Rc<str>>, said: Option<&str>| {
-        said.is_some_and(|said| before.as_deref() != Some(said))
+) -> Result<Beat, Refusal> {
+    let drawn;
+    let id = if request.member_id.is_empty() {
+        drawn = world.uuid().hyphenated().to_string();
+        &drawn
+    } else {
+        request.member_id
     };
-    let names = request
-        .subscribed_topic_names
-        .as_ref()
-        .map(|names| sorted(names.iter()))
-        .filter(|names| !are(&before.topics, names));
-    let timeout_ms = Some(request.rebalance_timeout_ms).filter(|timeout_ms| *timeout_ms != -1);
-    let is_same = names.is_none()
-        && !differs(&before.instance, request.instance_id)
-        && !differs(&before.rack, request.rack_id)
-        && !differs(&before.assignor, request.server_assignor)
-        && request
-            .subscribed_topic_regex
-            .is_none_or(|pattern| *before.pattern == *pattern)
-        && timeout_ms.is_none_or(|timeout_ms| before.rebalance_timeout_ms == timeout_ms)
-        && *before.client_id == *caller.client_id
-        && *before.client_host == *caller.client_host
-        && before.classic.is_none();
-    if is_same {
-        return None;
+    let around = Surroundings {
+        config: &coordinator.config,
+        topics: world.topics(),
+        unix_ms: world.unix_ms(),
+    };
+    let group_id = request.group_id;
+    let joins = request.member_epoch == JOIN_EPOCH;
+    let made;
+    let (group, mut made_of) = match coordinator.groups.get(group_id) {
+        Some(Group::Consumer(group)) => (&**group, None),
+        Some(Group::Classic(_)) | None if !joins => {
+            return Err(Refusal::NoGroup(group_id.to_owned()));
+        }
+        Some(Group::Classic(classic)) if !classic.is_vacant() => {
+            let upgrade = migrate::upgrade(classic, around.config, around.topics)?;
+            let Upgrade {
+                group,
+                changes,
+                waits,
+            } = upgrade;
+            made = group;
+            (&made, Some((changes, waits)))
+        }
+        known => {
+            made = ConsumerGroup::new(group_id.into());
+            let is_classic = known.is_some();
+            let before = is_classic.then_some(Change::NoClassic);
+            (
+                &made,
+                Some((before.into_iter().collect(), Waits::default())),
+            )
+        }
+    };
+    let decision = decision::decide(group, around, caller, request, id)?;
+    let epoch = match &decision.holds {
+        Some(holds) => holds.epoch,
+        None => group
+            .members
+            .get(&decision.member)
+            .map_or(JOIN_EPOCH, |member| member.holds.epoch),
+    };
+    let mut changes = match &mut made_of {
+        Some((changes, _)) => std::mem::take(changes),
+        None => Vec::new(),
+    };
+    changes.extend(decision.changes.iter().cloned());
+    write(coordinator, world, group_id, &changes).map_err(Refusal::Unwritten)?;
+    if let Some((_, waits)) = made_of {
+        waits.end(world);
+        watch(coordinator, world, group_id);
     }
-    let anew = |before: &Option<Rc<str>>, said: Option<&str>| {
-        said.map(Into::into).or_else(|| before.clone())
-    };
-    let topics = names
-        .map(|names| share(&names).unwrap_or_else(|| names.into_iter().map(Into::into).collect()));
-    Some(Wants {
-        instance: anew(&before.instance, request.instance_id),
-        rack: anew(&before.rack, request.rack_id),
-        client_id: caller.client_id.into(),
-        client_host: caller.client_host.into(),
-        topics: topics.unwrap_or_else(|| before.topics.clone()),
-        pattern: request
-            .subscribed_topic_regex
-            .map_or_else(|| before.pattern.clone(), Into::into),
-        rebalance_timeout_ms: timeout_ms.unwrap_or(before.rebalance_timeout_ms),
-        assignor: anew(&before.assignor, request.server_assignor),
-        classic: None,
+    settle(coordinator, world, group_id, &decision);
+    let own = world.group_config(group_id);
+    let config = &coordinator.config;
+    let interval_ms = own
+        .heartbeat_interval_ms
+        .unwrap_or(config.consumer_heartbeat_interval_ms);
+    Ok(Beat {
+        epoch,
+        interval_ms,
+        is_told: decision.is_told,
+        member: decision.member,
     })
 }
 
-/// A member that is about to be in the group as it says.
-pub(super) struct Wish<'a> {
-    /// Whether there was no member of this id, or it begins anew.
-    pub(super) is_new: bool,
-    pub(super) id: &'a Rc<str>,
-    pub(super) before: &'a Member,
-    pub(super) wants: &'a Wants,
-    pub(super) replaced: Option<&'a Rc<str>>,
+/// A member leaves, for good or for a while.
+fn depart(
+    coordinator: &mut Coordinator,
+    world: &mut impl World,
+    request: &ConsumerGroupHeartbeatRequest<'_>,
+) -> Result<Beat, Refusal> {
+    let group_id = request.group_id;
+    let Some(group) = find(coordinator, group_id) else {
+        return Err(Refusal::NoGroup(group_id.to_owned()));
+    };
+    let (id, instance) = (request.member_id, request.instance_id);
+    let member = match leave::decide(group, id, instance, request.member_epoch)? {
+        Leave::Gone(member) => {
+            remove(coordinator, world, group_id, std::slice::from_ref(&member))
+                .map_err(Refusal::Unwritten)?;
+            member
+        }
+        Leave::Away(member, holds) => {
+            let change = Change::Holds(member.clone(), Some(Box::new(holds)));
+            write(coordinator, world, group_id, &[change]).map_err(Refusal::Unwritten)?;
+            member
+        }
+    };
+    Ok(Beat {
+        member,
+        epoch: request.member_epoch,
+        interval_ms: 0,
+        is_told: false,
+    })
 }
 
-/// What follows from it.
-pub(super) struct Follow {
-    pub(super) changes: Vec<Change>,
-    pub(super) holds: Option<Holds>,
-    pub(super) is_fresh: bool,
-    /// The group's epoch from now on.
-    pub(super) epoch: i32,
-}
-
-impl Wish<'_> {
-    /// What follows for the group and for the member.
-    pub(super) fn follow(
-        &self,
-        group: &ConsumerGroup,
-        around: Surroundings<'_>,
-        said: Said<'_, '_>,
-    ) -> Result<Follow, Refusal> {
-        let mut changes = Vec::new();
-        if let Some(replaced) = self.replaced {
-            changes.extend(gone(replaced));
-        }
-        let has_new_wants = self.is_new || *self.wants != self.before.wants;
-        if has_new_wants {
-            let wants = Box::new(self.wants.clone());
-            changes.push(Change::Wants(self.id.clone(), Some(wants)));
-        }
-
-        let mut draft = Draft {
-            group,
-            topics: around.topics,
-            member: Some((self.id, self.wants)),
-            replaced: self.replaced.map(|replaced| &**replaced),
-            gone: &[],
-            matched: BTreeMap::new(),
-        };
-        let matched = self.match_pattern(group, around, &mut changes)?;
-        let has_other_pattern =
-            !matched.is_empty() || self.wants.pattern != self.before.wants.pattern;
-        draft.matched = matched;
-        let has_changed_its_mind =
-            has_other_pattern || self.wants.topics != self.before.wants.topics;
-
-        let mut epoch = group.epoch;
-        let mut bumps = epoch == 0 || has_changed_its_mind;
-        let is_fresh = bumps || group.is_stale;
-        if is_fresh {
-            let hash = draft.metadata_hash();
-            bumps |= hash != group.metadata_hash;
-            if bumps {
-                epoch = epoch.saturating_add(1);
-                changes.push(Change::Epoch(Some((epoch, hash))));
-            }
-            if group.has_topics_record {
-                changes.push(Change::NoTopics);
-            }
-        }
-
-        let made;
-        let (target_epoch, target) = if epoch > group.target_epoch {
-            let assignors = &around.config.consumer_assignors;
-            let (targets, own) = draft.target(assignors, epoch, around.unix_ms);
-            changes.extend(targets);
-            made = own;
-            (epoch, &made)
-        } else {
-            let target = draft.held(self.id);
-            if self.is_new {
-                changes.push(Change::Target(self.id.clone(), Some(target.clone())));
-            }
-            (group.target_epoch, target)
-        };
-
-        let holds = if !has_changed_its_mind && self.before.has_reached(target_epoch) {
-            None
-        } else {
-            let is_own = |owner: &Rc<str>| owner == self.id || self.replaced == Some(owner);
-            let step = Step {
-                target_epoch,
-                target,
-                said,
-                has_changed_its_mind,
-                wants: &|topic| draft.wants(self.wants, topic),
-                is_taken: &|topic, partition| {
-                    group
-                        .owner(topic, partition)
-                        .is_some_and(|owner| !is_own(owner))
-                },
-            };
-            step.take(&self.before.holds)?
-        };
-        let holds = match holds {
-            None if self.is_new => Some(self.before.holds.clone()),
-            holds => holds,
-        };
-        if let Some(holds) = &holds {
-            let holds = Box::new(holds.clone());
-            changes.push(Change::Holds(self.id.clone(), Some(holds)));
-        }
-        Ok(Follow {
-            changes,
-            holds,
-            is_fresh,
-            epoch,
-        })
+/// What is not written down of a heartbeat: time-outs, and what was looked at.
+fn settle(
+    coordinator: &mut Coordinator,
+    world: &mut impl World,
+    group_id: &str,
+    decision: &Decision,
+) {
+    let Some(Group::Consumer(group)) = coordinator.groups.get_mut(group_id) else {
+        return;
+    };
+    let id = group.id().clone();
+    if decision.is_fresh {
+        group.is_stale = false;
     }
-
-    /// Takes up a pattern that is new, and drops one that nobody else has.
-    fn match_pattern(
-        &self,
-        group: &ConsumerGroup,
-        around: Surroundings<'_>,
-        changes: &mut Vec<Change>,
-    ) -> Result<BTreeMap<Rc<str>, Matched>, Refusal> {
-        let (before, now) = (&self.before.wants.pattern, &self.wants.pattern);
-        if before != now && group.patterns.contains_key(before) && group.subscribers(before) <= 1 {
-            changes.push(Change::Pattern(before.clone(), None));
+    let rebalance_timeout_ms = group
+        .members
+        .get(&decision.member)
+        .map_or(0, |member| member.wants.rebalance_timeout_ms);
+    if group.patterns.is_empty() {
+        if group.matched_ms.take().is_some() {
+            let timeout = Timeout::ConsumerRegex { group: id.clone() };
+            coordinator.timers.cancel(&timeout);
         }
-        if now.is_empty() || group.patterns.contains_key(now) {
-            return Ok(BTreeMap::new());
-        }
-        pattern::compile(now).map_err(Refusal::Pattern)?;
-        let matched = Matched::resolve(now, around.topics, around.unix_ms);
-        changes.push(Change::Pattern(now.clone(), Some(matched.clone())));
-        Ok([(now.clone(), matched)].into())
+    } else if group.matched_ms.is_none() {
+        group.matched_ms = Some(world.now_ms());
+        let interval_ms = coordinator.config.consumer_regex_refresh_interval_ms;
+        set(
+            coordinator,
+            world,
+            Timeout::ConsumerRegex { group: id.clone() },
+            interval_ms,
+        );
     }
-}
-
-/// The tombstones of a member.
-pub(super) fn gone(id: &Rc<str>) -> [Change; 3] {
-    [
-        Change::Holds(id.clone(), None),
-        Change::Target(id.clone(), None),
-        Change::Wants(id.clone(), None),
-    ]
-}
-
-impl Holds {
-    /// Whether the member has to say soon that it let go.
-    pub(super) fn is_awaited(&self) -> bool {
-        self.progress == Progress::Unrevoked
+    if let Some(replaced) = &decision.replaced {
+        drop_time_outs(coordinator, &id, replaced);
+    }
+    if decision.is_new {
+        // It may have been a classic member, with time-outs of its own.
+        drop_time_outs(coordinator, &id, &decision.member);
+    }
+    let (group, member) = (id.clone(), decision.member.clone());
+    let session_ms = session_timeout_ms(&coordinator.config, world, group_id);
+    set(
+        coordinator,
+        world,
+        Timeout::ConsumerSession { group, member },
+        session_ms,
+    );
+    if let Some(holds) = &decision.holds {
+        let (group, member) = (id, decision.member.clone());
+        let timeout = Timeout::ConsumerRebalance { group, member };
+        if holds.is_awaited() {
+            set(coordinator, world, timeout, rebalance_timeout_ms.into());
+        } else {
+            coordinator.timers.cancel(&timeout);
+        }
     }
 }

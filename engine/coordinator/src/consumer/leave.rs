@@ -3,7 +3,6 @@
 use super::change::Change;
 use super::draft::Draft;
 use super::group::ConsumerGroup;
-use super::heartbeat::gone;
 use super::held::Held;
 use super::member::{AWAY_EPOCH, Holds};
 use super::refusal::Refusal;
@@ -70,4 +69,13 @@ pub(super) fn without(
     let epoch = group.epoch.saturating_add(1);
     changes.push(Change::Epoch(Some((epoch, draft.metadata_hash()))));
     changes
+}
+
+/// The tombstones of a member.
+pub(super) fn gone(id: &Rc<str>) -> [Change; 3] {
+    [
+        Change::Holds(id.clone(), None),
+        Change::Target(id.clone(), None),
+        Change::Wants(id.clone(), None),
+    ]
 }

@@ -205,6 +205,11 @@ impl Wants {
 }
 
 impl Holds {
+    /// Whether the member has to say soon that it let go.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.progress == Progress::Unrevoked
+    }
+
     /// As the log has it.
     pub(crate) fn read(value: &ConsumerGroupCurrentMemberAssignmentValue<'_>) -> Self {
         let held = |topics: &Array<'_, _>| Held::read(topics.iter(), value.member_epoch);
