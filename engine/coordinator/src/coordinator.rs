@@ -238,17 +238,20 @@ impl Coordinator {
         if let Some(Group::Consumer(_)) = self.groups.get(request.group_id) {
             return consumer::leave(self, world, caller, request);
         }
-        if caller.version >= LEAVES_MANY {
-            let members = request.members.iter();
-            response.members = classic::leave(self, world, request.group_id, members).into();
+        let is_many = caller.version >= LEAVES_MANY;
+        let outcomes = if is_many {
+            classic::leave(self, world, request.group_id, request.members.iter())
         } else {
             let alone = MemberIdentity {
                 member_id: request.member_id,
                 ..MemberIdentity::default()
             };
-            let outcomes = classic::leave(self, world, request.group_id, [alone].into_iter());
-            let codes = outcomes.iter().map(|outcome| outcome.error_code);
-            response.error_code = codes.sum();
+            classic::leave(self, world, request.group_id, [alone].into_iter())
+        };
+        match outcomes {
+            Err(code) => response.error_code = code.id(),
+            Ok(outcomes) if is_many => response.members = outcomes.into(),
+            Ok(outcomes) => response.error_code = outcomes.iter().map(|one| one.error_code).sum(),
         }
         world.answer(caller.ticket, Response::LeaveGroup(response));
     }

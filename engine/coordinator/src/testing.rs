@@ -73,6 +73,8 @@ pub(crate) struct Stage {
     pub(crate) refuses: Option<ErrorCode>,
     pub(crate) topics: Shown,
     pub(crate) group_config: GroupConfig,
+    /// What is drawn next, where a test must know.
+    pub(crate) draws: Option<Uuid>,
     drawn: u128,
 }
 
@@ -140,6 +142,7 @@ impl Stage {
             refuses: None,
             topics,
             group_config: GroupConfig::default(),
+            draws: None,
             drawn: 0,
         }
     }
@@ -156,7 +159,7 @@ impl World for Stage {
 
     fn uuid(&mut self) -> Uuid {
         self.drawn += 1;
-        Uuid::from_u128(self.drawn)
+        self.draws.take().unwrap_or(Uuid::from_u128(self.drawn))
     }
 
     fn topics(&self) -> &dyn Topics {

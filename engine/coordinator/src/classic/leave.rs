@@ -8,12 +8,16 @@ use highwater_wire::message::leave_group::{MemberIdentity, MemberResponse};
 use std::rc::Rc;
 
 /// What each of the members hears that leave a classic group, or nothing.
+///
+/// # Errors
+/// The code for the answer as a whole when nobody is left and that could not be written down: they are gone, but after a
+/// restart they are there again until their sessions end.
 pub(crate) fn leave<'r, W: World>(
     coordinator: &mut Coordinator,
     world: &mut W,
     group: &str,
     members: impl Iterator<Item = MemberIdentity<'r>>,
-) -> Vec<MemberResponse<'r>> {
+) -> Result<Vec<MemberResponse<'r>>, ErrorCode> {
     let mut turn = coordinator.turn(world, group);
     let mut somebody_left = false;
     let outcomes = members
@@ -34,8 +38,11 @@ pub(crate) fn leave<'r, W: World>(
         && somebody_left
     {
         turn.rebalance_after_leaving();
+        if let Some(code) = turn.unwritten {
+            return Err(code);
+        }
     }
-    outcomes
+    Ok(outcomes)
 }
 
 impl<W: World> Turn<'_, W> {

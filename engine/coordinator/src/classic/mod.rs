@@ -26,6 +26,8 @@ mod turn;
 #[cfg(test)]
 mod churn;
 #[cfg(test)]
+mod golden_tests;
+#[cfg(test)]
 mod static_tests;
 #[cfg(test)]
 mod tests;

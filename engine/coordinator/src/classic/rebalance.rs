@@ -85,6 +85,7 @@ impl<W: World> Turn<'_, W> {
             if let Err(code) = self.write_down(|member| &member.assignment) {
                 // What is written down is a former generation, whose members' sessions end after a restart.
                 tracing::warn!(group = %id, %code, "empty generation could not be written");
+                self.unwritten = Some(code);
             }
             return;
         }

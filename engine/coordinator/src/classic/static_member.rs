@@ -3,8 +3,8 @@
 use super::turn::{refuse_join, refuse_sync};
 use super::{Parked, State, Turn};
 use crate::world::{Caller, Response, World};
+use highwater_wire::ErrorCode;
 use highwater_wire::message::{JoinGroupRequest, JoinGroupResponse};
-use highwater_wire::{Array, ErrorCode};
 use std::rc::Rc;
 
 /// The first version in which a leader can be told to leave the assignment as it is (KIP-814).
@@ -55,19 +55,24 @@ impl<W: World> Turn<'_, W> {
             self.group.set_protocols(&id, protocols);
             self.rename(&id, before);
             self.renew_session(before);
-            return refuse_join(self.world, parked, "", code);
+            return self.inform(parked, "", leader_before.as_deref(), code);
         }
         if caller.version >= SKIPS_ASSIGNMENT {
             return self.welcome(parked, &id, true);
         }
         // Before, a leader that came back was not told that it leads: it would have assigned, and nobody listens.
+        self.inform(parked, &id, leader_before.as_deref(), ErrorCode::None);
+    }
+
+    /// Tells a static member which generation the group is in, and who led it before it came back.
+    fn inform(&mut self, parked: Parked, id: &str, leader: Option<&str>, code: ErrorCode) {
         let response = JoinGroupResponse {
+            error_code: code.id(),
             generation_id: self.group.generation,
             protocol_type: self.group.protocol_type.as_deref(),
             protocol_name: Some(self.group.protocol.as_deref().unwrap_or("")),
-            leader: leader_before.as_deref().unwrap_or(""),
-            member_id: &id,
-            members: Array::empty(),
+            leader: leader.unwrap_or(""),
+            member_id: id,
             ..JoinGroupResponse::default()
         };
         self.world

@@ -1060,3 +1060,28 @@ fn without_a_delay_the_first_rebalance_is_complete_at_once() {
     scene.pass(0);
     assert_eq!(scene.joined(ticket).unwrap().generation, 1);
 }
+
+#[test]
+fn the_last_member_hears_when_its_leaving_could_not_be_written() {
+    let mut scene = scene();
+    let members = stable(&mut scene, 1);
+    scene.stage.refuses = Some(ErrorCode::NotCoordinator);
+    let caller = scene.caller(5);
+    let request = highwater_wire::message::LeaveGroupRequest {
+        group_id: "g",
+        members: [highwater_wire::message::leave_group::MemberIdentity {
+            member_id: &members[0],
+            ..Default::default()
+        }]
+        .into(),
+        ..Default::default()
+    };
+    scene
+        .coordinator
+        .leave_group(&mut scene.stage, &caller, &request);
+    assert_eq!(
+        scene.answer(caller.ticket),
+        Some(&Answer::Codes(ErrorCode::NotCoordinator, Vec::new()))
+    );
+    assert_eq!(state(&scene), "Empty");
+}

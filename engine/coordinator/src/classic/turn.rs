@@ -15,6 +15,8 @@ pub(crate) struct Turn<'a, W> {
     pub(super) timers: &'a mut Timers,
     pub(super) config: &'a Config,
     pub(super) world: &'a mut W,
+    /// Why a generation without members could not be written down.
+    pub(super) unwritten: Option<ErrorCode>,
 }
 
 impl Coordinator {
@@ -32,6 +34,7 @@ impl Coordinator {
             timers: &mut self.timers,
             config: &self.config,
             world,
+            unwritten: None,
         })
     }
 }
