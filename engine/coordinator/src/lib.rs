@@ -9,7 +9,6 @@
 //!   start:   log ──> replay, record by record ──> loaded ──> requests
 //! ```
 #![forbid(unsafe_code)]
-#![allow(dead_code)] // until the consumer half stands
 
 pub mod assignor;
 mod classic;
