@@ -10,10 +10,9 @@ every partition. Environment: that of `members.py`.
 import os
 import signal
 import sys
-import threading
 import time
 
-from confluent_kafka import ConsumerGroupTopicPartitions, Producer, TopicPartition
+from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
@@ -23,36 +22,12 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from members import PATIENCE_S, Member, changed, reached, repetitions, wait
+from load import Load
+from members import Member, changed, reached, repetitions, wait
 
 PARTITIONS = 8
 bootstrap, topic, mode = sys.argv[1:4]
 group = f"{topic}-group"
-
-
-class Load(threading.Thread):
-    """Writes 0, 1, 2 .. into each partition until it is told to stop."""
-
-    def __init__(self):
-        super().__init__(daemon=True)
-        self.producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 5})
-        self.going = True
-        self.written = 0
-
-    def run(self):
-        while self.going:
-            for _ in range(10):
-                for partition in range(PARTITIONS):
-                    self.producer.produce(topic, str(self.written), partition=partition)
-                self.written += 1
-            self.producer.poll(0)
-            time.sleep(0.05)
-
-    def stop(self):
-        self.going = False
-        self.join()
-        assert self.producer.flush(PATIENCE_S) == 0
-        return self.written
 
 
 def living():
@@ -85,7 +60,7 @@ if mode == "consumer":
     entries = [ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET) for name, value in wanted.items()]
     resource = ConfigResource(ResourceType.GROUP, group, incremental_configs=entries)
     admin.incremental_alter_configs([resource])[resource].result(10)
-load = Load()
+load = Load(bootstrap, topic, PARTITIONS)
 load.start()
 members = []
 for kind in kinds:
@@ -114,8 +89,11 @@ for kind in kinds:
     join(kind)
 
 written = load.stop()
-everything = lambda: all(reached(members, partition) == written for partition in range(PARTITIONS))
-wait("everything was processed", everything, members)
+wait(
+    "everything was processed",
+    lambda: all(reached(members, partition) == written for partition in range(PARTITIONS)),
+    members,
+)
 for member in living():
     status = member.end(signal.SIGTERM)
     assert status in (0, 143), f"{member.kind} ended with {status}: {member.complaints()}"

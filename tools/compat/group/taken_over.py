@@ -12,12 +12,11 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 
-from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from load import Load
 from members import PATIENCE_S, Member, changed, reached, repetitions, wait
 
 PARTITIONS = 4
@@ -78,25 +77,6 @@ def start_highwater():
     return start([os.environ["HIGHWATER_BIN"], "serve", "--config", f"{work}/server.properties"], "highwater")
 
 
-class Load(threading.Thread):
-    """Writes 0, 1, 2 .. into each partition until it is told to stop."""
-
-    def __init__(self):
-        super().__init__(daemon=True)
-        # One request at a time: of several that are repeated after its restart, Apache Kafka knows the last batch only.
-        settings = {"enable.idempotence": True, "max.in.flight": 1, "linger.ms": 5, "log_level": 0}
-        self.producer = Producer({"bootstrap.servers": bootstrap, **settings})
-        self.going, self.written = True, 0
-
-    def run(self):
-        while self.going:
-            for partition in range(PARTITIONS):
-                self.producer.produce("moved", str(self.written), partition=partition)
-            self.written += 1
-            self.producer.poll(0)
-            time.sleep(0.01)
-
-
 groups = {"classic": "cooperative", "consumer": "consumer"}
 members = []
 
@@ -135,7 +115,8 @@ broker = start_kafka()
 try:
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
     admin.create_topics([NewTopic("moved", num_partitions=PARTITIONS, replication_factor=1)])["moved"].result(20)
-    load = Load()
+    # One request at a time: of several that are repeated after its restart, Apache Kafka knows the last batch only.
+    load = Load(bootstrap, "moved", PARTITIONS, **{"max.in.flight": 1})
     load.start()
     for group, mode in groups.items():
         for kind in ("librdkafka", "java"):
@@ -149,16 +130,17 @@ try:
         broker.wait()
         broker = successor()
         go_on(name)
-    load.going = False
-    load.join()
-    assert load.producer.flush(PATIENCE_S) == 0, "the producer could not deliver"
-    everything = lambda: all(reached(of(group), p) == load.written for group in groups for p in range(PARTITIONS))
-    wait("everything was processed", everything, members)
+    written = load.stop()
+    wait(
+        "everything was processed",
+        lambda: all(reached(of(group), p) == written for group in groups for p in range(PARTITIONS)),
+        members,
+    )
     for member in members:
         status = member.end(signal.SIGTERM)
         assert status in (0, 143), f"{member.kind} ended with {status}: {member.complaints()}"
-    repeated = sum(repetitions(of(group), partition, load.written) for group in groups for partition in range(PARTITIONS))
-    print(f"all of {load.written * PARTITIONS} records processed by both, {repeated} of them twice")
+    repeated = sum(repetitions(of(group), partition, written) for group in groups for partition in range(PARTITIONS))
+    print(f"all of {written * PARTITIONS} records processed by both, {repeated} of them twice")
     shutil.rmtree(work)
 except BaseException:
     print(f"kept: {work}", file=sys.stderr)
