@@ -5,13 +5,14 @@
 
 mod properties;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use highwater_record::Compression;
 
 use crate::core::group::assignor::Assignor;
 use crate::error::{Error, Result};
-use crate::partitioner::Partitioner;
+use crate::partitioner::{Partitioner, Rule};
 
 pub(crate) use properties::Properties;
 
@@ -162,8 +163,8 @@ pub struct ProducerConfig {
     pub request_timeout: Option<Duration>,
     /// `compression.type` and `compression.<codec>.level` (none).
     pub compression: Compression,
-    /// `partitioner.class` (`default`: murmur2 by key as Java, adaptive sticky without key).
-    pub partitioner: Partitioner,
+    /// `partitioner.class` ([`Rule::Java`]: murmur2 by key, adaptive sticky without key).
+    pub partitioner: Arc<dyn Partitioner>,
 }
 
 impl Default for ProducerConfig {
@@ -180,7 +181,7 @@ impl Default for ProducerConfig {
             delivery_timeout: Duration::from_secs(120),
             request_timeout: None,
             compression: Compression::default(),
-            partitioner: Partitioner::default(),
+            partitioner: Arc::new(Rule::default()),
         }
     }
 }

@@ -39,7 +39,7 @@ pub mod consumer;
 mod core;
 mod error;
 mod group;
-mod partitioner;
+pub mod partitioner;
 mod pool;
 pub mod producer;
 mod record;
@@ -57,7 +57,7 @@ pub use error::{Error, ErrorKind, Result, TopicPartition, Written};
 pub use group::{Committed, Group, GroupMetadata};
 pub use highwater_record::{Codec, Compression};
 pub use highwater_wire::ErrorCode;
-pub use partitioner::{Partitioner, UnknownPartitioner};
+pub use partitioner::{Partitioner, Rule};
 pub use producer::{
     Ack, Producer, ProducerBuilder, ShutdownReport, TopicProducer, TryEnqueueError,
 };

@@ -89,8 +89,14 @@ impl ProducerBuilder {
         self
     }
 
-    /// `partitioner.class`: which partition a record goes to that does not say.
-    pub fn partitioner(mut self, partitioner: Partitioner) -> Self {
+    /// `partitioner.class`: which partition a record goes to that does not say. A [`Rule`](crate::Rule), a
+    /// [`RangePartitioner`](crate::partitioner::RangePartitioner), or one's own.
+    pub fn partitioner(self, partitioner: impl Partitioner + 'static) -> Self {
+        self.shared_partitioner(Arc::new(partitioner))
+    }
+
+    /// [`ProducerBuilder::partitioner`], with one that others hold too: to exchange its map, or to read its figures.
+    pub fn shared_partitioner(mut self, partitioner: Arc<dyn Partitioner>) -> Self {
         self.config.partitioner = partitioner;
         self
     }

@@ -80,6 +80,21 @@ impl<'a> Record<'a> {
         self
     }
 
+    /// The key, if there is one; for partitioners.
+    pub fn key_bytes(&self) -> Option<&'a [u8]> {
+        self.key
+    }
+
+    /// The value, if there is one.
+    pub fn value_bytes(&self) -> Option<&'a [u8]> {
+        self.value
+    }
+
+    /// The headers, in their order.
+    pub fn headers(&self) -> &[HeaderField<'a>] {
+        &self.headers
+    }
+
     /// The topic this record is for; empty when the handle decides.
     pub fn topic(&self) -> &'a str {
         self.topic

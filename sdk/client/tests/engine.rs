@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use highwater::admin::{AlterConfig, ConfigResource, ConfigSource, NewTopic, OffsetSpec};
+use highwater::partitioner::{RangeMap, RangePartitioner, Rule};
 use highwater::{Client, Codec, Compression, ErrorCode, Record, Start, TopicPartition, Written};
 use highwater_engine::{Engine, Settings};
 use tempfile::TempDir;
@@ -369,4 +370,121 @@ fn restart(dir: &TempDir, address: std::net::SocketAddr) -> Engine {
     let mut settings = Settings::embedded(dir.path());
     settings.listeners[0].address.port = address.port();
     Engine::start(settings).unwrap()
+}
+
+/// Where records go that are sent one after the other, each in a batch of its own.
+async fn places(client: &Client, rule: Rule, topic: &str, records: usize) -> Vec<i32> {
+    let producer = client.producer().partitioner(rule).build().await.unwrap();
+    let mut places = Vec::new();
+    for _ in 0..records {
+        let sent = producer.send(Record::to(topic).value("v")).await.unwrap();
+        places.push(sent.partition);
+    }
+    places
+}
+
+#[tokio::test]
+async fn records_without_key_are_spread_as_the_rule_says() {
+    let peer = Peer::start();
+    let client = peer.client().await;
+    let topic = topic(&client, 4).await;
+    let sticky = places(&client, Rule::Sticky, &topic, 20).await;
+    assert!(
+        sticky.windows(2).all(|pair| pair[0] != pair[1]),
+        "a batch that had left was followed by one of the same partition: {sticky:?}"
+    );
+    let in_turn = places(&client, Rule::RoundRobin, &topic, 8).await;
+    assert_eq!(in_turn, [0, 1, 2, 3, 0, 1, 2, 3]);
+    for rule in [Rule::Random, Rule::LeastBackup, Rule::SaramaHash] {
+        let mut places = places(&client, rule, &topic, 60).await;
+        places.sort_unstable();
+        places.dedup();
+        assert_eq!(places, [0, 1, 2, 3], "{rule}");
+    }
+    let adaptive = places(&client, Rule::Java, &topic, 20).await;
+    assert!(
+        adaptive.iter().all(|place| *place == adaptive[0]),
+        "less than a batch's worth moved on: {adaptive:?}"
+    );
+    let manual = client
+        .producer()
+        .partitioner(Rule::Manual)
+        .build()
+        .await
+        .unwrap();
+    let refused = manual
+        .send(Record::to(&topic).value("v"))
+        .await
+        .unwrap_err();
+    assert!(
+        refused.to_string().contains("names no partition"),
+        "{refused}"
+    );
+}
+
+#[tokio::test]
+async fn a_batch_stays_together_with_the_batchwise_rules() {
+    let peer = Peer::start();
+    let client = peer.client().await;
+    let topic = topic(&client, 4).await;
+    for rule in [Rule::Sticky, Rule::LeastBackup] {
+        let linger = Duration::from_secs(3600);
+        let producer = client
+            .producer()
+            .partitioner(rule)
+            .linger(linger)
+            .build()
+            .await
+            .unwrap();
+        let mut acks = Vec::new();
+        for _ in 0..50 {
+            acks.push(
+                producer
+                    .enqueue(Record::to(&topic).value("v"))
+                    .await
+                    .unwrap(),
+            );
+        }
+        producer.flush().await;
+        let mut places = Vec::new();
+        for ack in acks {
+            places.push(ack.await.unwrap().partition);
+        }
+        assert!(
+            places.iter().all(|place| *place == places[0]),
+            "{rule}: {places:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn keys_go_to_the_partition_that_owns_their_range() {
+    let peer = Peer::start();
+    let client = peer.client().await;
+    let topic = topic(&client, 3).await;
+    let ranges = std::sync::Arc::new(RangePartitioner::new(
+        RangeMap::new([*b"g", *b"p"]).unwrap(),
+    ));
+    let producer = client
+        .producer()
+        .shared_partitioner(ranges.clone())
+        .build()
+        .await
+        .unwrap();
+    for (key, partition) in [("apple", 0), ("g", 1), ("orange", 1), ("pear", 2)] {
+        let sent = producer
+            .send(Record::to(&topic).key(key).value("v"))
+            .await
+            .unwrap();
+        assert_eq!(sent.partition, partition, "{key}");
+    }
+    let refused = producer
+        .send(Record::to(&topic).value("v"))
+        .await
+        .unwrap_err();
+    assert!(
+        refused.to_string().contains("record has no key"),
+        "{refused}"
+    );
+    assert_eq!(ranges.interval_bytes(), [6, 9, 5]);
 }

@@ -8,6 +8,12 @@ pub fn crc32c(bytes: &[u8]) -> u32 {
     crc_fast::crc32_iscsi(bytes)
 }
 
+/// CRC-32 of `bytes` with the polynomial of IEEE 802.3 (zlib's): by it librdkafka chooses a partition for a key.
+#[inline]
+pub fn crc32(bytes: &[u8]) -> u32 {
+    low_word(crc_fast::checksum(CrcAlgorithm::Crc32IsoHdlc, bytes))
+}
+
 /// The CRC of `first` followed by `second`, from the CRCs of both and the length of `second` in
 /// bytes.
 ///
@@ -121,6 +127,12 @@ fn low_word(value: u64) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_check_value_of_the_other_crc_holds() {
+        assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
+        assert_eq!(crc32(b""), 0);
+    }
 
     #[test]
     fn the_vectors_of_rfc_3720_hold() {

@@ -10,7 +10,7 @@ use highwater_record::{Codec, Compression};
 use super::{Acks, ClientConfig, ConsumerConfig, Isolation, Linger, OffsetReset, ProducerConfig};
 use crate::core::group::assignor::Assignor;
 use crate::error::{Error, Result};
-use crate::partitioner::Partitioner;
+use crate::partitioner::{Chosen, Rule};
 
 /// All three configurations, as one properties file sets them.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +19,7 @@ pub(crate) struct Properties {
     pub(crate) producer: ProducerConfig,
     pub(crate) consumer: ConsumerConfig,
     levels: Vec<Compression>,
+    partitioner: Chosen,
 }
 
 type Set = fn(&mut Properties, &str, &str) -> Result<()>;
@@ -152,7 +153,27 @@ const KNOWN: &[(&str, Set)] = &[
         level(p, Codec::Zstd, k, v)
     }),
     ("partitioner.class", |p, k, v| {
-        p.producer.partitioner = v.parse().map_err(|_| wrong(k, v, Partitioner::NAMES))?;
+        p.partitioner.name(v).map_err(|_| {
+            let names: Vec<_> = Rule::all().map(|rule| rule.names()[0]).collect();
+            wrong(k, v, &format!("{} or range", names.join(", ")))
+        })?;
+        p.producer.partitioner = p.partitioner.build();
+        Ok(())
+    }),
+    ("partitioner.ignore.keys", |p, k, v| {
+        p.partitioner.ignore_keys(flag(k, v)?);
+        p.producer.partitioner = p.partitioner.build();
+        Ok(())
+    }),
+    ("highwater.partitioner.range.splits", |p, k, v| {
+        p.partitioner.splits(v).map_err(|error| {
+            wrong(
+                k,
+                v,
+                &format!("keys that rise, with commas between; {error}"),
+            )
+        })?;
+        p.producer.partitioner = p.partitioner.build();
         Ok(())
     }),
     ("fetch.min.bytes", |p, k, v| {

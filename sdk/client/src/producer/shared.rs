@@ -137,19 +137,15 @@ impl Shared {
         }
         let topic = self.latest(topic);
         let random = || self.client.shared.random();
-        let (partition, sticky) = topic.choose(
-            self.config.partitioner,
-            record.partition,
-            record.key,
-            random,
-        )?;
         let fields = Fields {
             timestamp_ms: record.timestamp_ms.unwrap_or_else(|| self.clock.unix_ms()),
             key: record.key,
             value: record.value,
             headers: &record.headers,
         };
-        let bytes = fields.bytes_bound() + highwater_record::HEADER_BYTES;
+        let bound = fields.bytes_bound();
+        let (partition, sticky) = topic.choose(&self.config, record, bound, random)?;
+        let bytes = bound + highwater_record::HEADER_BYTES;
         if bytes > self.config.request_bytes_max {
             return Err(self.too_large(bytes, partition).into());
         }

@@ -3,11 +3,13 @@
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use crate::config::ProducerConfig;
 use crate::core::metadata::Cluster;
 use crate::core::producer::queue::Queue;
 use crate::core::producer::sticky;
 use crate::error::{Error, Result};
-use crate::partitioner::{Choice, Partitioner};
+use crate::partitioner::{Choice, Spread, TopicView};
+use crate::record::Record;
 
 /// No broker leads.
 pub(super) const NOBODY: i32 = -1;
@@ -126,48 +128,73 @@ impl Topic {
             .get_or_init(|| Arc::new(Self::with(&self.name, cluster, &self.partitions)))
     }
 
-    /// Which partition a record goes to, and whether because it is the sticky one.
+    /// Which partition a record goes to, and whether it counts for the stay at the sticky one.
     pub(super) fn choose(
         &self,
-        partitioner: Partitioner,
-        partition: Option<i32>,
-        key: Option<&[u8]>,
+        config: &ProducerConfig,
+        record: &Record<'_>,
+        bytes: usize,
         random: impl FnOnce() -> u64,
     ) -> Result<(&Arc<Partition>, bool)> {
         let count = i32::try_from(self.partitions.len()).unwrap_or(i32::MAX);
-        let (index, is_sticky) = match partition {
-            Some(partition) => (partition, false),
-            None => match partitioner.choose(key, count) {
-                Choice::Fixed(partition) => (partition, false),
-                Choice::Sticky => {
-                    let sticky = self.sticky.load(Ordering::Relaxed);
-                    (
-                        if sticky >= 0 {
-                            sticky
-                        } else {
-                            self.pick(random())
-                        },
-                        true,
-                    )
-                }
-                Choice::Next => (self.next(count), false),
-                Choice::Missing => {
-                    return Err(Error::config(
-                        "record names no partition, partitioner is manual",
-                    ));
-                }
-            },
+        let choice = match record.partition {
+            Some(partition) => Choice::Fixed(partition),
+            None => {
+                let view = TopicView::new(&self.name, count);
+                config.partitioner.choose(record, &view)
+            }
         };
-        let found = usize::try_from(index)
-            .ok()
-            .and_then(|index| self.partitions.get(index));
-        match found {
-            Some(partition) => Ok((partition, is_sticky)),
+        let (index, stays) = match choice {
+            Choice::Fixed(partition) => (partition, false),
+            Choice::Any(Spread::Adaptive) => (self.sticky(random), true),
+            Choice::Any(Spread::Batch) => {
+                let room = (bytes, config.batch_bytes);
+                (self.pinned(room, random, sticky::pick_other), false)
+            }
+            Choice::Any(Spread::LeastBackup) => {
+                let room = (bytes, config.batch_bytes);
+                let shortest = |queues: &[_], _, random| sticky::pick_shortest(queues, random);
+                (self.pinned(room, random, shortest), false)
+            }
+            Choice::Any(Spread::Random) => (self.any(random()), false),
+            Choice::Any(Spread::InTurn) => (self.next(count), false),
+            Choice::Refused(why) => return Err(Error::config(why)),
+        };
+        match self.at(index) {
+            Some(partition) => Ok((partition, stays)),
             None => {
                 let why = format!("topic {:?} has {count} partitions, not {index}", self.name);
                 Err(Error::config(why))
             }
         }
+    }
+
+    fn at(&self, index: i32) -> Option<&Arc<Partition>> {
+        let index = usize::try_from(index).ok()?;
+        self.partitions.get(index)
+    }
+
+    fn sticky(&self, random: impl FnOnce() -> u64) -> i32 {
+        match self.sticky.load(Ordering::Relaxed) {
+            NOBODY => self.pick(random(), sticky::pick),
+            sticky => sticky,
+        }
+    }
+
+    /// The sticky one while its batch has room for so many bytes of so many, then what `rule` picks, which is told which one
+    /// was left.
+    fn pinned(
+        &self,
+        (bytes, batch_bytes): (usize, usize),
+        random: impl FnOnce() -> u64,
+        rule: impl FnOnce(&[(i32, u32)], i32, u64) -> Option<i32>,
+    ) -> i32 {
+        let before = self.sticky.load(Ordering::Relaxed);
+        let pinned = self.at(before);
+        if pinned.is_some_and(|partition| partition.queue().has_room(bytes, batch_bytes)) {
+            return before;
+        }
+        self.pick(random(), |queues, random| rule(queues, before, random))
     }
 
     /// The stay at `partition` is over.
@@ -177,8 +204,10 @@ impl Topic {
                 .compare_exchange(partition, NOBODY, Ordering::Relaxed, Ordering::Relaxed);
     }
 
+    /// Makes another partition the sticky one: `rule` picks among those with a leader, of which it is told how many batches
+    /// wait.
     #[cold]
-    fn pick(&self, random: u64) -> i32 {
+    fn pick(&self, random: u64, rule: impl FnOnce(&[(i32, u32)], u64) -> Option<i32>) -> i32 {
         let mut queues = Vec::with_capacity(self.partitions.len());
         for partition in &self.partitions {
             if partition.leader() != NOBODY {
@@ -186,12 +215,28 @@ impl Topic {
                 queues.push((partition.index, waiting));
             }
         }
-        // Without any leader one partition is as good as another.
-        let count = u64::try_from(self.partitions.len()).unwrap_or(1).max(1);
-        let any = i32::try_from(random % count).unwrap_or(0);
-        let picked = sticky::pick(&queues, random).unwrap_or(any);
+        let picked = rule(&queues, random).unwrap_or_else(|| self.any(random));
         self.sticky.store(picked, Ordering::Relaxed);
         picked
+    }
+
+    /// Any partition with a leader; without any leader one is as good as another.
+    fn any(&self, random: u64) -> i32 {
+        let led = || {
+            self.partitions
+                .iter()
+                .filter(|partition| partition.leader() != NOBODY)
+        };
+        let below = |count: usize| {
+            let count = u64::try_from(count).unwrap_or(1).max(1);
+            usize::try_from(random % count).unwrap_or(0)
+        };
+        match led().count() {
+            0 => i32::try_from(below(self.partitions.len())).unwrap_or(0),
+            count => led()
+                .nth(below(count))
+                .map_or(0, |partition| partition.index),
+        }
     }
 
     fn next(&self, count: i32) -> i32 {
@@ -201,9 +246,7 @@ impl Topic {
         (0..count)
             .map(|step| i32::try_from(start.wrapping_add(step) % count).unwrap_or(0))
             .find(|index| {
-                usize::try_from(*index)
-                    .ok()
-                    .and_then(|index| self.partitions.get(index))
+                self.at(*index)
                     .is_some_and(|partition| partition.leader() != NOBODY)
             })
             .unwrap_or_else(|| i32::try_from(start % count).unwrap_or(0))

@@ -378,6 +378,12 @@ impl Queue {
         })
     }
 
+    /// Whether a record of up to `bytes` would go into a batch that has begun.
+    pub(crate) fn has_room(&self, bytes: usize, batch_bytes: usize) -> bool {
+        let open = self.open.as_ref();
+        open.is_some_and(|open| open.builder.len() + bytes <= batch_bytes)
+    }
+
     /// How many batches wait or are in flight.
     pub(crate) fn waiting(&self) -> usize {
         self.batches.len() + usize::from(self.open.is_some())

@@ -25,6 +25,29 @@ impl Stay {
     }
 }
 
+/// Picks any of `queues` but the one that was left, unless it is the only one (KIP-480).
+pub(crate) fn pick_other(queues: &[(i32, u32)], left: i32, random: u64) -> Option<i32> {
+    let others = || queues.iter().filter(|(partition, _)| *partition != left);
+    let count = u64::try_from(others().count()).unwrap_or(u64::MAX);
+    match count {
+        0 => queues.first().map(|(partition, _)| *partition),
+        _ => nth(others(), random % count),
+    }
+}
+
+/// Picks one of those `queues` with the fewest batches waiting.
+pub(crate) fn pick_shortest(queues: &[(i32, u32)], random: u64) -> Option<i32> {
+    let fewest = queues.iter().map(|(_, waiting)| *waiting).min()?;
+    let shortest = || queues.iter().filter(|(_, waiting)| *waiting == fewest);
+    let count = u64::try_from(shortest().count()).unwrap_or(u64::MAX);
+    nth(shortest(), random % count.max(1))
+}
+
+fn nth<'q>(mut queues: impl Iterator<Item = &'q (i32, u32)>, at: u64) -> Option<i32> {
+    let at = usize::try_from(at).ok()?;
+    queues.nth(at).map(|(partition, _)| *partition)
+}
+
 /// Picks the next partition of `queues`, where each has a leader and so many batches waiting: with
 /// weight `longest + 1 - waiting`.
 pub(crate) fn pick(queues: &[(i32, u32)], random: u64) -> Option<i32> {
@@ -78,6 +101,27 @@ mod tests {
         assert!(picks[0] > 1350 && picks[0] < 1650, "{picks:?}");
         assert!(picks[1] > 250 && picks[1] < 500, "{picks:?}");
         assert!(picks[2] > 1000 && picks[2] < 1250, "{picks:?}");
+    }
+
+    #[test]
+    fn the_partition_that_was_left_is_not_picked_again_while_there_is_another() {
+        let queues = [(0, 0), (1, 0), (2, 0)];
+        let picked: std::collections::BTreeSet<_> = (0..6)
+            .map(|random| pick_other(&queues, 1, random))
+            .collect();
+        assert_eq!(picked, [Some(0), Some(2)].into());
+        assert_eq!(pick_other(&[(1, 0)], 1, 5), Some(1));
+        assert_eq!(pick_other(&[], 1, 5), None);
+    }
+
+    #[test]
+    fn only_the_shortest_queues_are_picked() {
+        let queues = [(0, 3), (1, 1), (2, 1)];
+        let picked: std::collections::BTreeSet<_> = (0..6)
+            .map(|random| pick_shortest(&queues, random))
+            .collect();
+        assert_eq!(picked, [Some(1), Some(2)].into());
+        assert_eq!(pick_shortest(&[], 5), None);
     }
 
     #[test]
