@@ -225,9 +225,12 @@ impl Unsynced {
         };
         for (_, segment) in self.finished.iter_mut().take(FINISHED_PER_TICKET_MAX) {
             while let Some(path) = segment.paths.last() {
-                segment
-                    .files
-                    .push(reactor.open(path, OpenOptions::READ_WRITE)?);
+                match reactor.open(path, OpenOptions::READ_WRITE) {
+                    Ok(file) => segment.files.push(file),
+                    // Deleted since it was finished, by retention perhaps: nobody will look for it.
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                    Err(error) => return Err(error),
+                }
                 segment.paths.pop();
             }
             ticket.files.extend(segment.files.iter().cloned());

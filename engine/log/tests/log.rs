@@ -153,3 +153,28 @@ fn a_place_is_found_among_thousands_of_index_entries() {
     .expect("appended");
     check(&log);
 }
+
+#[test]
+fn a_segment_that_goes_before_its_first_sync_is_not_missed_by_the_next_one() {
+    on_disk(|reactor, dir| async move {
+        let fence = Fence::new();
+        let config = Config {
+            retention_ms: 1,
+            ..small()
+        };
+        let mut log =
+            Log::create(&reactor, &fence, dir.join("orders-0"), TOPIC_ID, config).expect("made");
+        for mark in 0..20 {
+            append(&mut log, &batch(mark, 1_000, 300)).expect("appended");
+        }
+        let high_watermark = log.end_offset();
+        let gone = log.retain(1_000_000, high_watermark).expect("retained");
+        assert!(gone.len() > 2);
+        assert_eq!(log.start_offset(), high_watermark);
+        append(&mut log, &batch(20, 1_000, 300)).expect("appended");
+        sync(&reactor, &mut log).await.expect("synced");
+        assert_eq!(log.durable_offset(), log.end_offset());
+        close(&reactor, log).await;
+        assert!(!fence.is_raised());
+    });
+}
