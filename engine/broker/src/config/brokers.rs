@@ -20,7 +20,6 @@ const NO_LINGER: &str = "group records are appended at once; what is appended wh
 const NO_BUFFER: &str = "group records are encoded into the batch that is appended";
 const AT_ONCE: &str = "an assignment is computed when something changes";
 const LOAD: &str = "groups are read batch by batch";
-const COMMIT: &str = "a commit is answered when its log has it, or has failed";
 const STABLE_ONLY: &str = "only stable versions are offered";
 
 /// The assignors by their names and, as Kafka takes them too, by their classes.
@@ -380,7 +379,7 @@ pub static BROKERS: &[Entry] = &[
     Entry::new("offset.metadata.max.bytes", INT, "The longest note a commit may carry.")
         .default("4096"),
     Entry::new("offsets.commit.timeout.ms", int(1), "How long a commit may wait for its log.")
-        .default("5000").idle(COMMIT),
+        .default("5000"),
     Entry::new("offsets.load.buffer.size", int(1), "The read size when offsets are loaded.")
         .default("5242880").idle(LOAD),
     Entry::new("offsets.retention.check.interval.ms", long(1), "How often expired offsets are looked for.")

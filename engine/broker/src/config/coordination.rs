@@ -78,6 +78,8 @@ pub struct OffsetsTopic {
     pub segment_bytes: i32,
     /// `offsets.topic.compression.codec`.
     pub codec: Codec,
+    /// `offsets.commit.timeout.ms`: how long an answer waits until what it tells of is safe.
+    pub commit_timeout_ms: u32,
 }
 
 impl OffsetsTopic {
@@ -85,6 +87,7 @@ impl OffsetsTopic {
         OffsetsTopic {
             partitions: layers.number(find("offsets.topic.num.partitions")),
             segment_bytes: layers.number(find("offsets.topic.segment.bytes")),
+            commit_timeout_ms: layers.number(find("offsets.commit.timeout.ms")),
             codec: match layers.number::<i32>(find("offsets.topic.compression.codec")) {
                 1 => Codec::Gzip,
                 2 => Codec::Snappy,
@@ -144,7 +147,8 @@ mod tests {
             OffsetsTopic {
                 partitions: 50,
                 segment_bytes: 104_857_600,
-                codec: Codec::None
+                codec: Codec::None,
+                commit_timeout_ms: 5000,
             }
         );
     }

@@ -14,9 +14,10 @@ use std::cell::{Cell, Ref, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use highwater_coordinator::{Config, Coordinator, ReplayError, Ticket, partition_for};
-use highwater_partition::{Lost, Partition};
+use highwater_partition::Partition;
 use highwater_reactor::Reactor;
 use highwater_reactor::local::oneshot;
 use highwater_record::Compression;
@@ -55,6 +56,8 @@ pub(super) struct Means<'a> {
     pub(super) image: Arc<Image>,
     pub(super) press: &'a mut Press,
     pub(super) compression: Compression,
+    /// How long an answer may wait until it is safe.
+    pub(super) commit_timeout: Duration,
 }
 
 /// How far a coordinator has come.
@@ -181,7 +184,7 @@ impl Desk {
         ) {
             return Asked::Answered(Err(error.into()));
         }
-        let (own, leaving) = self.settle(state, Some((ticket, inquiry)));
+        let (own, leaving) = self.settle(state, means.commit_timeout, Some((ticket, inquiry)));
         drop(borrowed);
         leaving.send();
         self.release();
@@ -210,7 +213,7 @@ impl Desk {
             made: &mut state.made,
         };
         act(&mut state.coordinator, &mut world);
-        let (_, leaving) = self.settle(state, None);
+        let (_, leaving) = self.settle(state, means.commit_timeout, None);
         drop(borrowed);
         leaving.send();
         self.release();
@@ -220,9 +223,11 @@ impl Desk {
     fn settle(
         &self,
         state: &mut State,
+        commit_timeout: Duration,
         asked: Option<(Ticket, Inquiry)>,
     ) -> (Option<Asked>, Leaving) {
         let end = self.partition.log_end();
+        let until = self.reactor.now() + commit_timeout;
         let is_safe = state.outbox.is_empty() && self.partition.is_committed(end);
         let mut leaving = Leaving::default();
         let mut own = None;
@@ -251,6 +256,7 @@ impl Desk {
                     end,
                     reply,
                     inquiry,
+                    until,
                     sender,
                 });
             }
@@ -279,12 +285,18 @@ impl Desk {
 
     async fn releases(&self) {
         loop {
-            let Some(end) = self.state.borrow().outbox.first_end() else {
+            let Some((end, until)) = self.state.borrow().outbox.first() else {
                 break;
             };
-            match self.partition.committed(end).await {
-                Ok(()) => self.let_leave(),
-                Err(lost) => self.let_down(&lost),
+            let left = until - self.reactor.now();
+            let safe = self.partition.committed(end);
+            match self.reactor.timeout(left, safe).await {
+                Some(Ok(())) => self.let_leave(),
+                Some(Err(lost)) => self.let_down(answer::coordinator_lost(&lost), |_| true),
+                None => {
+                    let now = self.reactor.now();
+                    self.let_down(ErrorCode::CoordinatorNotAvailable, |due| due.until <= now);
+                }
             }
         }
         self.is_releasing.set(false);
@@ -293,16 +305,17 @@ impl Desk {
     /// Sends what is safe by now.
     fn let_leave(&self) {
         let mut state = self.state.borrow_mut();
-        let due = state.outbox.take(|end| self.partition.is_committed(end));
+        let due = state
+            .outbox
+            .take_while(|due| self.partition.is_committed(due.end));
         drop(state);
         Leaving(due.into_iter().map(|due| (due.sender, due.reply)).collect()).send();
     }
 
-    /// Nothing that waits will become safe: nobody is told that it is.
-    fn let_down(&self, lost: &Lost) {
-        let code = answer::coordinator_lost(lost);
+    /// What these wait for will not become safe, or not in time: nobody is told that it is.
+    fn let_down(&self, code: ErrorCode, which: impl Fn(&Due) -> bool) {
         let is_mine = |group: &str| self.is_home_of(group);
-        let due = self.state.borrow_mut().outbox.take_all();
+        let due = self.state.borrow_mut().outbox.take_while(which);
         let refused = due
             .into_iter()
             .map(|due| (due.sender, refusal::answer(&due.inquiry, code, &is_mine)));

@@ -6,6 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use highwater_reactor::local::Semaphore;
 use highwater_record::Compression;
@@ -28,7 +29,6 @@ pub(crate) struct Hall {
     desks: RefCell<BTreeMap<i32, Rc<Desk>>>,
     /// The topic that `desks` are partitions of.
     topic: Cell<Option<Uuid>>,
-    compression: Cell<Compression>,
     press: RefCell<Press>,
     alarm: Alarm,
     loading: Semaphore,
@@ -41,7 +41,6 @@ impl Hall {
         Hall {
             desks: RefCell::default(),
             topic: Cell::new(None),
-            compression: Cell::new(Compression::default()),
             press: RefCell::default(),
             alarm: Alarm::default(),
             loading: Semaphore::new(LOADED_AT_ONCE),
@@ -56,8 +55,6 @@ impl Hall {
             return;
         }
         let config = &image.broker().groups;
-        let codec = image.broker().offsets_topic.codec;
-        self.compression.set(Compression::of(codec));
         let topic = image.topic(offsets_topic::NAME);
         if self.topic.get() != topic.map(|topic| topic.id) {
             self.empty(ErrorCode::NotCoordinator);
@@ -146,10 +143,12 @@ impl Hall {
     }
 
     fn means<'a>(&self, press: &'a mut Press, image: &Arc<Image>) -> Means<'a> {
+        let settings = image.broker().offsets_topic;
         Means {
             image: Arc::clone(image),
             press,
-            compression: self.compression.get(),
+            compression: Compression::of(settings.codec),
+            commit_timeout: Duration::from_millis(settings.commit_timeout_ms.into()),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use highwater_reactor::Instant;
 use highwater_reactor::local::oneshot;
 use highwater_record::Offset;
 
@@ -16,6 +17,8 @@ pub(super) struct Due {
     pub(super) reply: Reply,
     /// What it answers: if nothing becomes safe any more, something else is answered.
     pub(super) inquiry: Inquiry,
+    /// How long it is waited for.
+    pub(super) until: Instant,
     /// Who waits for it.
     pub(super) sender: oneshot::Sender<Reply>,
 }
@@ -38,19 +41,14 @@ impl Outbox {
         self.line.push_back(due);
     }
 
-    /// What the first in line waits for.
-    pub(super) fn first_end(&self) -> Option<Offset> {
-        self.line.front().map(|due| due.end)
+    /// What the first in line waits for, and until when.
+    pub(super) fn first(&self) -> Option<(Offset, Instant)> {
+        self.line.front().map(|due| (due.end, due.until))
     }
 
-    /// Takes out those from the front that `is_safe` says may leave.
-    pub(super) fn take(&mut self, is_safe: impl Fn(Offset) -> bool) -> Vec<Due> {
-        let count = self.line.partition_point(|due| is_safe(due.end));
+    /// Takes out those from the front that may go.
+    pub(super) fn take_while(&mut self, may_go: impl Fn(&Due) -> bool) -> Vec<Due> {
+        let count = self.line.iter().take_while(|due| may_go(due)).count();
         self.line.drain(..count).collect()
-    }
-
-    /// Takes out everything.
-    pub(super) fn take_all(&mut self) -> Vec<Due> {
-        std::mem::take(&mut self.line).into()
     }
 }

@@ -1,5 +1,8 @@
 use highwater_reactor::sim::Crash;
-use highwater_wire::ErrorCode;
+use highwater_wire::message::consumer_group_heartbeat::{
+    ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, TopicPartitions,
+};
+use highwater_wire::message::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
 use highwater_wire::message::find_coordinator::{FindCoordinatorRequest, FindCoordinatorResponse};
 use highwater_wire::message::heartbeat::{HeartbeatRequest, HeartbeatResponse};
 use highwater_wire::message::join_group::{
@@ -18,8 +21,10 @@ use highwater_wire::message::offset_fetch::{
 use highwater_wire::message::sync_group::{
     SyncGroupRequest, SyncGroupRequestAssignment, SyncGroupResponse,
 };
+use highwater_wire::{Array, ErrorCode};
+use uuid::Uuid;
 
-use crate::harness::{Broker, Peer, decoded, seconds};
+use crate::harness::{Broker, Peer, batch, decoded, seconds};
 
 /// What a member knows of itself.
 #[derive(Clone, Debug)]
@@ -592,5 +597,127 @@ fn the_failure_of_the_disk_is_told_and_not_swallowed() {
                 [refused; 2]
             );
         }
+    });
+}
+
+#[test]
+fn a_commit_that_is_not_safe_in_time_is_not_called_safe() {
+    let broker = broker(69, 2);
+    let mut peer = broker.peer();
+    broker.world.run(async {
+        assert_eq!(peer.commit("g", None, &[(0, 1)]).await, [0]);
+        let disk = broker.world.disk();
+        disk.set_sync_time(seconds(60), seconds(60));
+        let begun = peer.reactor.now();
+        let late = ErrorCode::CoordinatorNotAvailable.id();
+        assert_eq!(peer.commit("g", None, &[(0, 2)]).await, [late]);
+        let took = peer.reactor.now() - begun;
+        assert!(
+            (seconds(5)..seconds(6)).contains(&took),
+            "offsets.commit.timeout.ms"
+        );
+        disk.set_sync_time(seconds(0), seconds(0));
+        peer.reactor.sleep(seconds(60)).await;
+        assert_eq!(peer.commit("g", None, &[(1, 3)]).await, [0]);
+        assert_eq!(
+            peer.offsets(&["g"]).await,
+            [Ok(vec![(0, 2), (1, 3)])],
+            "late is not lost"
+        );
+    });
+}
+
+#[test]
+fn with_the_offsets_topic_its_groups_go_and_new_ones_find_a_new_place() {
+    let broker = broker(70, 3);
+    let mut peer = broker.peer();
+    let mut waits = broker.peer();
+    broker.world.run(async {
+        assert_eq!(peer.commit("g", None, &[(0, 1)]).await, [0]);
+        let alone = peer.join("h").await;
+        peer.sync("h", &alone).await.unwrap();
+        waits.send_join("h", "").await;
+        let (_, id) = waits.joined().await.unwrap_err();
+        waits.send_join("h", &id).await;
+        waits.reactor.sleep(seconds(1)).await;
+        let request = DeleteTopicsRequest {
+            topics: [DeleteTopicState {
+                name: Some("__consumer_offsets"),
+                ..DeleteTopicState::default()
+            }]
+            .into(),
+            timeout_ms: 1000,
+            ..DeleteTopicsRequest::default()
+        };
+        peer.ask(6, &request).await;
+        let elsewhere = ErrorCode::NotCoordinator.id();
+        assert_eq!(waits.joined().await.unwrap_err().0, elsewhere);
+        assert_eq!(peer.heartbeat("h", &alone).await, elsewhere);
+        assert_eq!(peer.find_coordinator("g").await, (0, 1));
+        assert_eq!(loaded(&mut peer, &["g"]).await, [Ok(vec![])]);
+        let unknown = ErrorCode::UnknownMemberId.id();
+        assert_eq!(peer.heartbeat("h", &alone).await, unknown);
+    });
+}
+
+#[test]
+fn clients_do_not_write_to_the_offsets_topic() {
+    let broker = broker(71, 2);
+    let mut peer = broker.peer();
+    broker.world.run(async {
+        let refused = peer.produce("__consumer_offsets", 0, &batch(&["x"])).await;
+        assert_eq!(refused.error, ErrorCode::InvalidTopicException.id());
+    });
+}
+
+#[test]
+fn a_member_of_a_consumer_group_goes_on_in_its_epoch_after_a_crash() {
+    let mut broker = broker(72, 3);
+    let mut peer = broker.peer();
+    let topics = ["orders"];
+    let request = |epoch, owned: Option<(Uuid, &[i32])>| ConsumerGroupHeartbeatRequest {
+        group_id: "k",
+        member_id: "AAAAAAAAAAAAAAAAAAAAAg",
+        member_epoch: epoch,
+        rebalance_timeout_ms: if epoch == 0 { 30_000 } else { -1 },
+        subscribed_topic_names: (epoch == 0).then(|| Array::from(topics)),
+        topic_partitions: match owned {
+            Some((topic_id, partitions)) => Some(Array::from([TopicPartitions {
+                topic_id,
+                partitions: Array::from(partitions.to_vec()),
+            }])),
+            None => (epoch == 0).then(Array::empty),
+        },
+        ..ConsumerGroupHeartbeatRequest::default()
+    };
+    let (epoch, topic_id, partitions) = broker.world.run(async {
+        let frame = peer.ask(1, &request(0, None)).await;
+        let response = decoded::<ConsumerGroupHeartbeatResponse<'_>>(1, &frame);
+        assert_eq!(response.error_code, 0, "{:?}", response.error_message);
+        let assigned = response
+            .assignment
+            .unwrap()
+            .topic_partitions
+            .first()
+            .unwrap();
+        let mut partitions = assigned.partitions.to_vec();
+        partitions.sort_unstable();
+        (response.member_epoch, assigned.topic_id, partitions)
+    });
+    assert_eq!(partitions, [0, 1, 2, 3]);
+    broker.crash(Crash::LoseUnsynced);
+    broker.begin();
+    let mut peer = broker.peer();
+    broker.world.run(async {
+        loaded(&mut peer, &["k"]).await;
+        let owned = Some((topic_id, partitions.as_slice()));
+        let frame = peer.ask(1, &request(epoch, owned)).await;
+        let response = decoded::<ConsumerGroupHeartbeatResponse<'_>>(1, &frame);
+        assert_eq!((response.error_code, response.member_epoch), (0, epoch));
+        let listed = peer.groups().await.unwrap();
+        assert_eq!(listed, [("k".to_owned(), "Stable".to_owned())]);
+        let frame = peer.ask(1, &request(epoch + 7, None)).await;
+        let response = decoded::<ConsumerGroupHeartbeatResponse<'_>>(1, &frame);
+        assert_eq!(response.error_code, ErrorCode::FencedMemberEpoch.id());
     });
 }
