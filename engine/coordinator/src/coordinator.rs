@@ -477,7 +477,7 @@ impl Coordinator {
             ) => {
                 let id = self.shared_id(key.group);
                 self.offsets.replay(&id, key, Some(value));
-                self.keep_offsets_owned(id);
+                self.keep_commits(id);
             }
             (GroupKey::LegacyOffsetCommit(key) | GroupKey::OffsetCommit(key), _) => {
                 self.offsets.replay(&key.group.into(), key, None);
@@ -497,7 +497,7 @@ impl Coordinator {
                 value,
             ) => {
                 consumer::replay(self, key, value);
-                self.keep_offsets_owned(self.shared_id(key.group()));
+                self.keep_commits(self.shared_id(key.group()));
             }
         }
     }
@@ -531,13 +531,8 @@ impl Coordinator {
         self.keep_commits(id);
     }
 
-    /// Where a group is gone and has commits there is still a group: one that only holds them.
-    pub(crate) fn keep_commits(&mut self, id: Rc<str>) {
-        self.keep_offsets_owned(id);
-    }
-
     /// Where there are commits there is a group: one that only holds them, if no other.
-    fn keep_offsets_owned(&mut self, id: Rc<str>) {
+    pub(crate) fn keep_commits(&mut self, id: Rc<str>) {
         if !self.groups.contains_key(&id) && self.offsets.has(&id) {
             let empty = Box::new(ClassicGroup::new(id.clone(), -1));
             self.groups.insert(id, Group::Classic(empty));
