@@ -146,7 +146,7 @@ served! {
 }
 
 /// Whether a request waits for other clients: it would keep the turn of those it waits for.
-fn waits_for_others(api: ApiKey) -> bool {
+pub(crate) fn waits_for_others(api: ApiKey) -> bool {
     matches!(api, ApiKey::JoinGroup | ApiKey::SyncGroup)
 }
 

@@ -1,12 +1,13 @@
 //! What groups cost the broker: offset commits and heartbeats for each second of its CPU time, measured on this machine.
 //!
 //! ```text
-//! cargo run --release -p highwater-engine --example groups -- commits | heartbeats | fetches | load
+//! cargo run --release -p highwater-engine --example groups -- commits | heartbeats | fetches | load | rebalance
 //!     [connections=8] [in_flight=8] [partitions=1] [seconds=5] [any setting of the broker, highwater.durability=written]
 //! ```
 //!
 //! It starts itself again as the broker, so that the CPU time it reads is the broker's alone. `load` commits for 10,000 groups,
-//! kills the broker, and says how long the next one takes until it answers for them.
+//! kills the broker, and says how long the next one takes until it answers for them. `rebalance` has 200 members of one group
+//! share 1,000 partitions again and again, and times the heartbeats of another group on the same shard.
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,
@@ -49,7 +50,9 @@ const GROUPS: usize = 10_000;
 fn main() -> io::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let Some((what, rest)) = arguments.split_first() else {
-        return Err(io::Error::other("commits, heartbeats, fetches or load?"));
+        return Err(io::Error::other(
+            "commits, heartbeats, fetches, load or rebalance?",
+        ));
     };
     let mut pairs: BTreeMap<&str, &str> = rest
         .iter()
@@ -72,6 +75,7 @@ fn main() -> io::Result<()> {
     let outcome = match what.as_str() {
         "commits" | "heartbeats" | "fetches" => measure(what, &run, &dir, &pairs),
         "load" => load(&run, &dir, &pairs),
+        "rebalance" => rebalance(&run, &dir, &pairs),
         other => Err(io::Error::other(format!("{other} cannot be measured"))),
     };
     fs::remove_dir_all(&dir)?;
@@ -433,4 +437,146 @@ fn load(run: &Run, dir: &Path, pairs: &BTreeMap<&str, &str>) -> io::Result<()> {
         broker.resident_mib(),
     );
     Ok(())
+}
+
+/// Members of the group that is rebalanced.
+const MEMBERS: usize = 200;
+
+/// What each of them says: a subscription with the partitions it has.
+const METADATA: [u8; 120] = [7; 120];
+
+/// What each is given: five partitions.
+const ASSIGNMENT: [u8; 60] = [9; 60];
+
+fn rebalance(run: &Run, dir: &Path, pairs: &BTreeMap<&str, &str>) -> io::Result<()> {
+    let mut pairs = pairs.clone();
+    pairs.entry("highwater.shards").or_insert("1");
+    let broker = Broker::start(dir, &pairs)?;
+    let address = broker.address;
+    Peer::connect(address).prepare(1000);
+    let mut members: Vec<(Peer, String)> = (0..MEMBERS)
+        .map(|_| {
+            let mut peer = Peer::connect(address);
+            peer.socket.write_all(&join_bytes("")).unwrap();
+            let frame = peer.frame();
+            let (_, response) = decode_response::<JoinGroupResponse<'_>>(9, &frame).unwrap();
+            assert_eq!(response.error_code, 79);
+            (peer, response.member_id.to_owned())
+        })
+        .collect();
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    let pulse = std::thread::spawn(move || heartbeats(address, &stopped));
+    let begun = Instant::now();
+    let mut times = Vec::new();
+    while begun.elapsed() < run.time {
+        let round = Instant::now();
+        generation(&mut members);
+        times.push(round.elapsed());
+    }
+    drop(stop);
+    let mut pulses = pulse.join().unwrap();
+    // The first generations are small: not everybody has joined by then.
+    times.sort_unstable();
+    pulses.sort_unstable();
+    println!(
+        "{} generations of {MEMBERS} members: {:.1?} in the middle, {:.1?} at most; {} heartbeats of another group meanwhile: {:.2?} in the middle, {:.2?} of 99 in 100, {:.2?} at most",
+        times.len(),
+        times[times.len() / 2],
+        times[times.len() - 1],
+        pulses.len(),
+        pulses[pulses.len() / 2],
+        pulses[pulses.len() * 99 / 100],
+        pulses[pulses.len() - 1],
+    );
+    Ok(())
+}
+
+fn join_bytes(member_id: &str) -> Vec<u8> {
+    let request = JoinGroupRequest {
+        group_id: "crowd",
+        session_timeout_ms: 60_000,
+        rebalance_timeout_ms: 60_000,
+        member_id,
+        protocol_type: "consumer",
+        protocols: [JoinGroupRequestProtocol {
+            name: "range",
+            metadata: &METADATA,
+        }]
+        .into(),
+        ..JoinGroupRequest::default()
+    };
+    encode_request(1, Some("bench"), 9, &request).unwrap().bytes
+}
+
+/// Everybody joins, the leader assigns, everybody has its own; begun anew when some were too late.
+fn generation(members: &mut [(Peer, String)]) {
+    loop {
+        for (peer, id) in members.iter_mut() {
+            peer.socket.write_all(&join_bytes(id)).unwrap();
+        }
+        let mut generations = Vec::new();
+        let (mut leader, mut all) = (0, Vec::new());
+        for (n, (peer, _)) in members.iter_mut().enumerate() {
+            let frame = peer.frame();
+            let (_, response) = decode_response::<JoinGroupResponse<'_>>(9, &frame).unwrap();
+            assert_eq!(response.error_code, 0);
+            generations.push(response.generation_id);
+            if !response.members.is_empty() && response.members.len() >= all.len() {
+                leader = n;
+                let ids = response.members.iter();
+                all = ids.map(|member| member.member_id.to_owned()).collect();
+            }
+        }
+        if all.len() < members.len() || generations.iter().any(|g| *g != generations[0]) {
+            continue;
+        }
+        for (n, (peer, id)) in members.iter_mut().enumerate() {
+            let assignments = all.iter().filter(|_| n == leader);
+            let request = SyncGroupRequest {
+                group_id: "crowd",
+                generation_id: generations[0],
+                member_id: id,
+                assignments: assignments
+                    .map(|member_id| SyncGroupRequestAssignment {
+                        member_id,
+                        assignment: &ASSIGNMENT,
+                    })
+                    .collect(),
+                ..SyncGroupRequest::default()
+            };
+            let request = encode_request(1, Some("bench"), 5, &request).unwrap();
+            peer.socket.write_all(&request.bytes).unwrap();
+        }
+        for (peer, _) in members.iter_mut() {
+            let frame = peer.frame();
+            let (_, response) = decode_response::<SyncGroupResponse<'_>>(5, &frame).unwrap();
+            assert_eq!(
+                (response.error_code, response.assignment),
+                (0, &ASSIGNMENT[..])
+            );
+        }
+        return;
+    }
+}
+
+/// How long each heartbeat of a group of one took.
+fn heartbeats(address: SocketAddr, stopped: &std::sync::mpsc::Receiver<()>) -> Vec<Duration> {
+    let mut peer = Peer::connect(address);
+    let member = peer.join("quiet");
+    let request = HeartbeatRequest {
+        group_id: "quiet",
+        generation_id: 1,
+        member_id: &member,
+        group_instance_id: None,
+    };
+    let mut times = Vec::new();
+    while stopped.recv_timeout(Duration::from_millis(1))
+        == Err(std::sync::mpsc::RecvTimeoutError::Timeout)
+    {
+        let begun = Instant::now();
+        let frame = peer.ask(4, &request);
+        times.push(begun.elapsed());
+        check("heartbeats", &frame);
+    }
+    times
 }

@@ -131,53 +131,65 @@ pub(crate) fn one(
 }
 
 /// Asks the coordinators of all `groups`; `merge` makes one answer of theirs, of which there may be none.
+///
+/// # Errors
+/// When the connection must end.
 pub(crate) async fn many<'a>(
     shard: &Rc<Shard>,
     context: &Context,
     body: Bytes,
     groups: impl Iterator<Item = &'a str>,
-    merge: impl FnOnce(&[Bytes]) -> Answer,
-) -> Answer {
+    merge: impl FnOnce(&[Bytes]) -> Result<Answer, Cause>,
+) -> Result<Answer, Cause> {
     let inquiry = Inquiry::new(context, body);
     let Some((topic_id, count)) = place(shard) else {
-        return sent(refusal::answer(
-            &inquiry,
-            ErrorCode::NotCoordinator,
-            &|_| true,
-        ));
+        let refused = refusal::answer(&inquiry, ErrorCode::NotCoordinator, &|_| true);
+        return Ok(sent(refused));
     };
     let partitions: BTreeSet<i32> = groups.map(|group| partition_for(group, count)).collect();
     let mut parts = PerShard::new();
     for partition in partitions {
         parts.push(route::owner(shard, &topic_id, partition), partition);
     }
-    let begun: Vec<_> = parts
-        .into_iter()
-        .map(|(to, partitions)| {
+    // Each partition looks through the whole request for its own groups. If that is long, others have a turn between.
+    let at_once = if context.is_wide { 1 } else { usize::MAX };
+    let mut begun = Vec::new();
+    let mut frames = Vec::new();
+    for (to, partitions) in parts {
+        for some in partitions.chunks(at_once) {
             let ask = Ask {
-                partitions: partitions.into(),
+                partitions: some.into(),
                 inquiry: inquiry.clone(),
             };
-            errand::begin(shard, to, ask)
-        })
-        .collect();
-    drop(inquiry);
-    let mut frames = Vec::new();
-    for replies in begun {
-        let Ok(replies) = replies.await else {
-            return Answer::Hangup(Cause::Gone);
-        };
-        for reply in replies {
-            match reply {
-                Ok(frame) => frames.push(frame),
-                Err(cause) => return Answer::Hangup(cause),
+            begun.push(errand::begin(shard, to, ask));
+            if !context.is_wide {
+                continue;
             }
+            for replies in begun.drain(..) {
+                collect(replies.await, &mut frames)?;
+            }
+            shard.reactor().yield_now().await;
         }
     }
+    drop(inquiry);
+    for replies in begun {
+        collect(replies.await, &mut frames)?;
+    }
     match frames.as_slice() {
-        [only] => sent(Ok(only.clone())),
+        [only] => Ok(sent(Ok(only.clone()))),
         frames => merge(frames),
     }
+}
+
+/// The frames of one shard, in with the others.
+fn collect(
+    replies: Result<SmallVec<[Reply; 1]>, Gone>,
+    frames: &mut Vec<Bytes>,
+) -> Result<(), Cause> {
+    for reply in replies.map_err(|Gone| Cause::Gone)? {
+        frames.push(reply?);
+    }
+    Ok(())
 }
 
 /// The answer to a request that no coordinator is asked.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use highwater_wire::{ApiKey, Response, encode_response};
 
 use crate::answer::Cause;
-use crate::dispatch::Context;
+use crate::dispatch::{Context, waits_for_others};
 
 /// What a coordinator's shard gives back: a whole frame, or why the connection must end.
 pub(crate) type Reply = Result<Bytes, Cause>;
@@ -46,6 +46,11 @@ impl Inquiry {
     pub(crate) fn encode<R: Response>(&self, response: &R) -> Reply {
         let encoded = encode_response(self.correlation_id, self.version, response)?;
         Ok(encoded.bytes.into())
+    }
+
+    /// Whether it may be answered only when other clients have done their part.
+    pub(crate) fn waits_for_others(&self) -> bool {
+        waits_for_others(self.api)
     }
 
     /// The client's address as Kafka writes it down (`InetAddress.toString`): no name, a slash, and IPv6 at full length.

@@ -134,7 +134,8 @@ impl World for Surroundings<'_> {
         match self.partition.produce(batch, Origin::Coordinator) {
             Ok(_) => Ok(()),
             Err(refusal) => {
-                tracing::warn!(%refusal, dir = %self.partition.dir().display(), "group records not written");
+                // What is wrong with the disk, the partition has said already.
+                tracing::debug!(%refusal, dir = %self.partition.dir().display(), "group records not written");
                 Err(answer::coordinator_refusal(&refusal))
             }
         }

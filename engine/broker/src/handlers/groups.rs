@@ -24,8 +24,9 @@ pub(crate) async fn handle(shard: &Rc<Shard>, context: &Context, body: Bytes) ->
         Ok(groups) => groups,
         Err(error) => return Answer::Hangup(error.into()),
     };
-    let merge = |frames: &[Bytes]| merge(context, frames).unwrap_or_else(Answer::Hangup);
-    coordination::many(shard, context, body, groups.iter(), merge).await
+    let merge = |frames: &[Bytes]| merge(context, frames);
+    let answered = coordination::many(shard, context, body, groups.iter(), merge);
+    answered.await.unwrap_or_else(Answer::Hangup)
 }
 
 /// The groups that are named.

@@ -25,8 +25,9 @@ pub(crate) async fn handle(shard: &Rc<Shard>, context: &Context, body: Bytes) ->
         return coordination::one(shard, context, body, request.group_id).await;
     }
     let groups: Vec<&str> = request.groups.iter().map(|group| group.group_id).collect();
-    let merge = |frames: &[Bytes]| merge(context, frames).unwrap_or_else(Answer::Hangup);
-    coordination::many(shard, context, body, groups.into_iter(), merge).await
+    let merge = |frames: &[Bytes]| merge(context, frames);
+    let answered = coordination::many(shard, context, body, groups.into_iter(), merge);
+    answered.await.unwrap_or_else(Answer::Hangup)
 }
 
 fn merge(context: &Context, frames: &[Bytes]) -> Result<Answer, Cause> {
