@@ -9,7 +9,9 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use highwater_broker::metadata::image::{Image, Node};
 use highwater_broker::metadata::{Birth, Controller};
-use highwater_broker::{Mailbox, Shard, Shared, Stats, Storage, accept, write_checkpoints};
+use highwater_broker::{
+    Mailbox, Shard, Shared, Stats, Storage, accept, checkpoint, write_checkpoints,
+};
 use highwater_log::DataDir;
 use highwater_reactor::sim::World;
 use highwater_reactor::{Reactor, Socket};
@@ -103,7 +105,10 @@ impl Broker {
             first.mount(&Storage::of(&data_dir).unwrap()).await;
             first.broadcast(&controller.image()).await;
             reactor.spawn(accept(Rc::clone(&first), listener)).detach();
-            (Rc::new(data_dir), controller)
+            let data_dir = Rc::new(data_dir);
+            let checkpointing = checkpoint(Rc::clone(&first), Rc::clone(&data_dir));
+            reactor.spawn(checkpointing).detach();
+            (data_dir, controller)
         });
         self.running = Some(Running {
             shards,

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm)]
 
+mod compaction;
 mod connections;
 mod faults;
 mod fetch;

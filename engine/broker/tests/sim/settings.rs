@@ -11,11 +11,11 @@ use highwater_wire::message::incremental_alter_configs::{
 
 use crate::harness::{Broker, Peer, batch, decoded, seconds};
 
-const TOPIC: i8 = 2;
+pub(crate) const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
 
 /// Sets (or with `None` resets) one setting.
-async fn alter(peer: &mut Peer, kind: i8, name: &str, key: &str, value: Option<&str>) {
+pub(crate) async fn alter(peer: &mut Peer, kind: i8, name: &str, key: &str, value: Option<&str>) {
     let request = IncrementalAlterConfigsRequest {
         resources: [AlterConfigsResource {
             resource_type: kind,
