@@ -1,7 +1,8 @@
 """One group with members of several clients, which are killed one after the other while a producer goes on.
 
-    live.py BOOTSTRAP TOPIC MODE        MODE: eager (range), cooperative (cooperative-sticky) or consumer (KIP-848)
+    live.py BOOTSTRAP TOPIC MODE [KIND...]
 
+MODE is eager (range), cooperative (cooperative-sticky) or consumer (KIP-848), KIND what `members.py` knows.
 Holds that the members share all partitions, that those of a killed one are taken over, that members keep what they have
 where the protocol lets them, and that at the end every record was processed and the group's commits are at the end of
 every partition. Environment: that of `members.py`.
@@ -25,7 +26,7 @@ from confluent_kafka.admin import (
 from load import Load
 from members import Member, changed, reached, repetitions, wait
 
-PARTITIONS = 8
+PARTITIONS = 10
 bootstrap, topic, mode = sys.argv[1:4]
 group = f"{topic}-group"
 
@@ -48,13 +49,14 @@ def join(kind):
 
 admin = AdminClient({"bootstrap.servers": bootstrap})
 admin.create_topics([NewTopic(topic, num_partitions=PARTITIONS, replication_factor=1)])[topic].result(10)
-kinds = ["librdkafka", "java"]
-if mode == "consumer":
-    kinds.append("librdkafka")
-else:
-    kinds.append("kafka_python")
-    if os.environ.get("HIGHWATER_BIN"):
-        kinds.append("highwater")
+kinds = sys.argv[4:]
+if not kinds:
+    ours = ["highwater"] if os.environ.get("HIGHWATER_BIN") else []
+    kinds = {
+        "eager": ["librdkafka", "java", "kafka_python", "aiokafka", *ours],
+        "cooperative": ["librdkafka", "java", "kafka_python", *ours],
+        "consumer": ["librdkafka", "java", "librdkafka"],
+    }[mode]
 if mode == "consumer":
     wanted = {"consumer.session.timeout.ms": "6000", "consumer.heartbeat.interval.ms": "1000"}
     entries = [ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET) for name, value in wanted.items()]

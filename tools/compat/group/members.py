@@ -5,7 +5,8 @@ A member says on its output what happens to it, a line each, before it commits:
     + 0 3           was given partitions 0 and 3            - 3             had to give partition 3 back
     r 0 17 30       has processed offsets 17 to 29 of partition 0
 
-`highwater consume` says the same in its own words. Environment: KAFKA_LIBS, the folder of the jars, for `java`;
+`highwater consume` says the same in its own words. A kind with a slash in it is any other program that takes the arguments
+BOOTSTRAP GROUP TOPIC MODE and speaks so. Environment: KAFKA_LIBS, the folder of the jars, for `java`;
 HIGHWATER_BIN for `highwater`; SESSION_MS, how long a classic member may be silent (6000).
 """
 
@@ -44,6 +45,8 @@ class Member:
             strategy = "range" if mode == "eager" else "cooperative-sticky"
             command += ["-X", f"partition.assignment.strategy={strategy}", topic]
             stderr = subprocess.PIPE
+        elif "/" in kind:
+            command = [kind, bootstrap, group, topic, mode]
         else:
             command = [sys.executable, f"{here}/member_{kind}.py", bootstrap, group, topic, mode]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True)

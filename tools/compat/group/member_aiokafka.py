@@ -1,0 +1,71 @@
+"""A group member on aiokafka, which knows eager rebalances only. See `members.py` for what it says on its output."""
+
+import asyncio
+import os
+import signal
+import sys
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import KafkaError
+
+bootstrap, group, topic, _ = sys.argv[1:5]
+ends = {}
+
+
+def say(*words):
+    os.write(1, (" ".join(map(str, words)) + "\n").encode())
+
+
+class Listener(ConsumerRebalanceListener):
+    def on_partitions_assigned(self, assigned):
+        say("+", *sorted(p.partition for p in assigned))
+
+    def on_partitions_revoked(self, revoked):
+        say("-", *sorted(p.partition for p in revoked))
+        for partition in revoked:
+            ends.pop(partition, None)
+
+
+async def commit(consumer):
+    """Commits what is not committed yet; a commit that falls into a rebalance is tried again later."""
+    if ends:
+        try:
+            done = dict(ends)
+            await consumer.commit(done)
+            for partition, end in done.items():
+                if ends.get(partition) == end:
+                    del ends[partition]
+        except KafkaError as error:
+            print(repr(error), file=sys.stderr)
+
+
+async def main():
+    stopped = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        group_id=group,
+        client_id="aiokafka",
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
+        fetch_max_wait_ms=50,
+        session_timeout_ms=int(os.environ.get("SESSION_MS", 6000)),
+        heartbeat_interval_ms=1000,
+        metadata_max_age_ms=5000,
+        partition_assignment_strategy=[RangePartitionAssignor],
+    )
+    consumer.subscribe([topic], listener=Listener())
+    await consumer.start()
+    while not stopped.is_set():
+        for partition, records in (await consumer.getmany(timeout_ms=100, max_records=200)).items():
+            for record in records:
+                assert int(record.value) == record.offset, (record.value, record.offset)
+            ends[partition] = records[-1].offset + 1
+            say("r", partition.partition, records[0].offset, records[-1].offset + 1)
+        await commit(consumer)
+    await commit(consumer)
+    await consumer.stop()
+
+
+asyncio.run(main())
