@@ -34,5 +34,8 @@ check groups_say_settings_of_their_own 60 "$configs --entity-name \$topic-s --al
 for mode in eager cooperative consumer; do
   check "groups_${mode}_members_of_several_clients_survive_each_others_death" 150 'KAFKA_LIBS=$libs TMPDIR=$scratch "$python" "$here/group/live.py" "$bootstrap" "$topic-'$mode'" '$mode
 done
+for mode in eager consumer; do
+  check "groups_${mode}_static_members_come_back_to_what_they_had" 120 'KAFKA_LIBS=$libs TMPDIR=$scratch "$python" "$here/group/static.py" "$bootstrap" "$topic-static-'$mode'" '$mode
+done
 check groups_change_their_protocol_while_they_live 150 'KAFKA_LIBS=$libs TMPDIR=$scratch "$python" "$here/group/migration.py" "$bootstrap" "$topic-migration"'
 check groups_the_lesson_of_three_consumers 120 '"$here/group/lesson" "$bootstrap" "$topic-lesson"'

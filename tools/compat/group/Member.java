@@ -61,6 +61,9 @@ public class Member implements ConsumerRebalanceListener {
         settings.put("enable.auto.commit", "false");
         settings.put("fetch.max.wait.ms", "50");
         settings.put("max.poll.records", "200");
+        if (System.getenv("INSTANCE") != null) {
+            settings.put("group.instance.id", System.getenv("INSTANCE"));
+        }
         if (mode.equals("consumer")) {
             settings.put("group.protocol", "consumer");
         } else {

@@ -15,6 +15,8 @@ settings = {
     "enable.auto.commit": False,
     "fetch.wait.max.ms": 50,
 }
+if "INSTANCE" in os.environ:
+    settings["group.instance.id"] = os.environ["INSTANCE"]
 if mode == "consumer":
     settings["group.protocol"] = "consumer"
 else:

@@ -7,7 +7,7 @@ A member says on its output what happens to it, a line each, before it commits:
 
 `highwater consume` says the same in its own words. A kind with a slash in it is any other program that takes the arguments
 BOOTSTRAP GROUP TOPIC MODE and speaks so. Environment: KAFKA_LIBS, the folder of the jars, for `java`;
-HIGHWATER_BIN for `highwater`; SESSION_MS, how long a classic member may be silent (6000).
+HIGHWATER_BIN for `highwater`; SESSION_MS, how long a classic member may be silent (6000). A static member has an instance.
 """
 
 import os
@@ -26,7 +26,7 @@ changed = threading.Condition()
 class Member:
     """A process and what it has said so far; read under `changed`."""
 
-    def __init__(self, kind, bootstrap, group, topic, mode):
+    def __init__(self, kind, bootstrap, group, topic, mode, instance=None):
         self.kind = kind
         self.owned = set()
         self.given_back = []
@@ -44,12 +44,14 @@ class Member:
             command += ["--format", "r %p %o %s\\n", "-X", "session.timeout.ms=" + os.environ.get("SESSION_MS", "6000"), "-X", "heartbeat.interval.ms=1000"]
             strategy = "range" if mode == "eager" else "cooperative-sticky"
             command += ["-X", f"partition.assignment.strategy={strategy}", topic]
+            command += ["-X", f"group.instance.id={instance}"] if instance else []
             stderr = subprocess.PIPE
         elif "/" in kind:
             command = [kind, bootstrap, group, topic, mode]
         else:
             command = [sys.executable, f"{here}/member_{kind}.py", bootstrap, group, topic, mode]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True)
+        environment = {**os.environ, "INSTANCE": instance} if instance else None
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment)
         self.readers = [threading.Thread(target=self.read, args=[self.process.stdout], daemon=True)]
         if self.process.stderr:
             self.readers.append(threading.Thread(target=self.read, args=[self.process.stderr], daemon=True))
