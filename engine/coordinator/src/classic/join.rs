@@ -56,13 +56,18 @@ pub(crate) fn join<W: World>(
 }
 
 impl Coordinator {
-    /// How many bytes more the members of classic groups may say, be called and be given.
+    /// How many bytes more the members of groups may say, be called and be given.
     pub(super) fn classic_room(&self) -> usize {
         let held = self.groups.values().map(|group| match group {
             Group::Classic(group) => group.bytes(),
-            Group::Consumer(_) => 0,
+            Group::Consumer(group) => group.bytes(),
         });
         BYTES_MAX.saturating_sub(held.sum())
+    }
+
+    /// Whether there is room for one more member, and for what it says.
+    pub(crate) fn has_room(&self) -> bool {
+        self.timers.len() < MEMBERS_MAX && self.classic_room() > 0
     }
 
     /// Makes sure that there is a classic group for somebody to join; a newcomer makes one.

@@ -183,7 +183,7 @@ fn said_anew(
     before: &Wants,
     caller: &Caller<'_>,
     request: &ConsumerGroupHeartbeatRequest<'_>,
-    share: impl FnOnce(&[&str]) -> Option<Rc<[Rc<str>]>>,
+    share: impl FnOnce(&[&str]) -> Rc<[Rc<str>]>,
 ) -> Option<Wants> {
     let differs = |before: &Option<Rc<str>>, said: Option<&str>| {
         said.is_some_and(|said| before.as_deref() != Some(said))
@@ -211,8 +211,7 @@ fn said_anew(
     let anew = |before: &Option<Rc<str>>, said: Option<&str>| {
         said.map(Into::into).or_else(|| before.clone())
     };
-    let topics = names
-        .map(|names| share(&names).unwrap_or_else(|| names.into_iter().map(Into::into).collect()));
+    let topics = names.map(|names| share(&names));
     Some(Wants {
         instance: anew(&before.instance, request.instance_id),
         rack: anew(&before.rack, request.rack_id),

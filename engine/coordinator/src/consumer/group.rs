@@ -2,8 +2,7 @@
 //! not written down: whether its topics are to be looked at again.
 
 use super::change::Change;
-use super::held::Held;
-use super::member::{Holds, LEAVE_EPOCH, Member, Wants, are};
+use super::member::{Holds, LEAVE_EPOCH, Member, Wants};
 use super::pattern::Matched;
 use crate::assignor::Assignment;
 use crate::config::ServerAssignor;
@@ -33,7 +32,11 @@ pub(crate) struct ConsumerGroup {
     /// Members by instance id.
     instances: HashMap<Rc<str>, Rc<str>>,
     /// Who holds the partition, or is to let go of it.
-    owners: HashMap<(Uuid, i32), Rc<str>>,
+    owners: HashMap<Uuid, BTreeMap<i32, Rc<str>>>,
+    /// The subscriptions by name, and how many members have each.
+    lists: BTreeMap<Rc<[Rc<str>]>, usize>,
+    /// About how much memory the members take, in bytes.
+    bytes: usize,
     /// Not written down: topics have changed since they were last held against `metadata_hash`.
     pub(super) is_stale: bool,
     /// Not written down: when patterns were last held against the topics, in milliseconds of the world's clock.
@@ -55,6 +58,8 @@ impl ConsumerGroup {
             has_topics_record: false,
             instances: HashMap::new(),
             owners: HashMap::new(),
+            lists: BTreeMap::new(),
+            bytes: 0,
             is_stale: true,
             matched_ms: None,
         }
@@ -96,13 +101,18 @@ impl ConsumerGroup {
         self.members.len()
     }
 
+    /// About how much memory the members take, in bytes: what they say and are called, and what they hold.
+    pub(crate) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Whether a member is subscribed to the topic, by name or by pattern.
     pub(crate) fn is_subscribed_to(&self, topic: &str) -> bool {
-        let by_name = |member: &Member| {
-            let topics = &member.wants.topics;
-            topics.binary_search_by(|name| (**name).cmp(topic)).is_ok()
+        let by_name = |names: &Rc<[Rc<str>]>| {
+            let place = names.binary_search_by(|name| (**name).cmp(topic));
+            place.is_ok()
         };
-        self.members.values().any(by_name)
+        self.lists.keys().any(by_name)
             || self
                 .patterns
                 .values()
@@ -140,7 +150,7 @@ impl ConsumerGroup {
 
     /// Who holds the partition, or is to let go of it.
     pub(super) fn owner(&self, topic: Uuid, partition: i32) -> Option<&Rc<str>> {
-        self.owners.get(&(topic, partition))
+        self.owners.get(&topic)?.get(&partition)
     }
 
     /// What the member is to hold.
@@ -209,8 +219,7 @@ impl ConsumerGroup {
                 GroupKey::ConsumerGroupMemberMetadata(key),
                 Some(Value::ConsumerGroupMemberMetadata(value)),
             ) => {
-                let wants = Wants::read(value, |names| self.shared(names));
-                self.set_wants(key.member_id, wants);
+                self.set_wants(key.member_id, Wants::read(value));
             }
             (GroupKey::ConsumerGroupMemberMetadata(key), None) => self.remove(key.member_id),
             (
@@ -248,10 +257,14 @@ impl ConsumerGroup {
                 Some(Value::ConsumerGroupRegularExpression(value)),
             ) => {
                 let matched = Matched::new(value.topics.iter(), value.version, value.timestamp);
-                self.patterns.insert(key.regular_expression.into(), matched);
+                self.bytes += matched.bytes();
+                let pattern = key.regular_expression.into();
+                let before = self.patterns.insert(pattern, matched);
+                self.bytes -= before.map_or(0, |before| before.bytes());
             }
             (GroupKey::ConsumerGroupRegularExpression(key), None) => {
-                self.patterns.remove(key.regular_expression);
+                let before = self.patterns.remove(key.regular_expression);
+                self.bytes -= before.map_or(0, |before| before.bytes());
             }
             // A value is read by its key, so that it is of its type; records of other groups do not come here.
             _ => {}
@@ -267,32 +280,71 @@ impl ConsumerGroup {
         }
     }
 
-    /// These names, if a member has them.
-    pub(super) fn shared(&self, names: &[&str]) -> Option<Rc<[Rc<str>]>> {
-        let mut members = self.members.values();
-        let member = members.find(|member| are(&member.wants.topics, names))?;
-        Some(member.wants.topics.clone())
+    /// These names, as other members have them if there are any that do.
+    pub(super) fn shared(&self, names: &[&str]) -> Rc<[Rc<str>]> {
+        let names: Rc<[Rc<str>]> = names.iter().map(|name| Rc::from(*name)).collect();
+        match self.lists.get_key_value(&names) {
+            Some((known, _)) => known.clone(),
+            None => names,
+        }
     }
 
-    fn set_wants(&mut self, id: &str, wants: Wants) {
+    fn set_wants(&mut self, id: &str, mut wants: Wants) {
         let id = self.member_id(id);
-        let member = self.members.entry(id.clone()).or_default();
-        let before = member.wants.instance.take();
+        if !self.members.contains_key(&id) {
+            self.bytes += id.len();
+        }
+        wants.topics = self.take_list(wants.topics);
+        self.bytes += wants.bytes();
         let instance = wants.instance.clone();
-        member.wants = wants;
-        if before != instance {
-            self.forget_instance(before.as_ref(), &id);
+        let member = self.members.entry(id.clone()).or_default();
+        let before = std::mem::replace(&mut member.wants, wants);
+        self.bytes -= before.bytes();
+        self.drop_list(&before.topics);
+        if before.instance != instance {
+            self.forget_instance(before.instance.as_ref(), &id);
         }
         if let Some(instance) = instance {
             self.instances.insert(instance, id);
         }
     }
 
+    /// One more member has this list.
+    fn take_list(&mut self, list: Rc<[Rc<str>]>) -> Rc<[Rc<str>]> {
+        if list.is_empty() {
+            return list;
+        }
+        if let Some((known, _)) = self.lists.get_key_value(&list) {
+            let known = known.clone();
+            *self.lists.entry(known.clone()).or_default() += 1;
+            return known;
+        }
+        self.bytes += list_bytes(&list);
+        self.lists.insert(list.clone(), 1);
+        list
+    }
+
+    /// One member less has this list.
+    fn drop_list(&mut self, list: &Rc<[Rc<str>]>) {
+        if let Some(members) = self.lists.get_mut(list) {
+            *members -= 1;
+            if *members == 0 {
+                self.lists.remove(list);
+                self.bytes -= list_bytes(list);
+            }
+        }
+    }
+
     fn set_holds(&mut self, id: &str, holds: Holds) {
         let id = self.member_id(id);
+        if !self.members.contains_key(&id) {
+            self.bytes += id.len();
+        }
         self.release(&id);
+        self.bytes += holds.bytes();
         for slot in holds.assigned.iter().chain(holds.revoking.iter()) {
-            self.owners.insert((slot.topic, slot.partition), id.clone());
+            let owners = self.owners.entry(slot.topic).or_default();
+            owners.insert(slot.partition, id.clone());
         }
         self.members.entry(id).or_default().holds = holds;
     }
@@ -300,6 +352,8 @@ impl ConsumerGroup {
     fn remove(&mut self, id: &str) {
         self.release(id);
         if let Some((id, member)) = self.members.remove_entry(id) {
+            self.bytes -= id.len() + member.wants.bytes();
+            self.drop_list(&member.wants.topics);
             self.forget_instance(member.wants.instance.as_ref(), &id);
         }
     }
@@ -318,15 +372,25 @@ impl ConsumerGroup {
         let Some(member) = self.members.get(id) else {
             return;
         };
-        let release = |owners: &mut HashMap<(Uuid, i32), Rc<str>>, held: &Held| {
-            for slot in held.iter() {
-                let place = (slot.topic, slot.partition);
-                if owners.get(&place).is_some_and(|owner| **owner == *id) {
-                    owners.remove(&place);
+        let holds = &member.holds;
+        self.bytes -= holds.bytes();
+        for slot in holds.assigned.iter().chain(holds.revoking.iter()) {
+            let Some(owners) = self.owners.get_mut(&slot.topic) else {
+                continue;
+            };
+            let owner = owners.get(&slot.partition);
+            if owner.is_some_and(|owner| **owner == *id) {
+                owners.remove(&slot.partition);
+                if owners.is_empty() {
+                    self.owners.remove(&slot.topic);
                 }
             }
-        };
-        release(&mut self.owners, &member.holds.assigned);
-        release(&mut self.owners, &member.holds.revoking);
+        }
     }
+}
+
+/// A list of names, in bytes.
+pub(super) fn list_bytes(names: &[Rc<str>]) -> usize {
+    // Each with what points to it and counts who does.
+    names.iter().map(|name| name.len() + 32).sum()
 }

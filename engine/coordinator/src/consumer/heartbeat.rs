@@ -190,6 +190,9 @@ fn attend(
         }
     };
     let decision = decision::decide(group, around, caller, request, id)?;
+    if decision.is_new && !coordinator.has_room() {
+        return Err(Refusal::NoRoom);
+    }
     let epoch = match &decision.holds {
         Some(holds) => holds.epoch,
         None => group

@@ -26,6 +26,10 @@ impl Held {
         self.slots.is_empty()
     }
 
+    pub(crate) const fn len(&self) -> usize {
+        self.slots.len()
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = Slot> {
         self.slots.iter().copied()
     }

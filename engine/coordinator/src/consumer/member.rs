@@ -16,6 +16,9 @@ pub(crate) const LEAVE_EPOCH: i32 = -1;
 /// A static member leaves for a while.
 pub(crate) const AWAY_EPOCH: i32 = -2;
 
+/// What a partition in somebody's hands takes: what it is and since when, whose it is, and that it is to be.
+const SLOT_BYTES: usize = 64;
+
 /// A member.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Member {
@@ -152,18 +155,15 @@ pub(crate) fn are(names: &[Rc<str>], said: &[&str]) -> bool {
 }
 
 impl Wants {
-    /// As the log has it. `share` may know the same names from another member.
-    pub(crate) fn read(
-        value: &ConsumerGroupMemberMetadataValue<'_>,
-        share: impl FnOnce(&[&str]) -> Option<Rc<[Rc<str>]>>,
-    ) -> Self {
+    /// As the log has it.
+    pub(crate) fn read(value: &ConsumerGroupMemberMetadataValue<'_>) -> Self {
         let topics = sorted(value.subscribed_topic_names.iter());
         Self {
             instance: value.instance_id.map(Into::into),
             rack: value.rack_id.map(Into::into),
             client_id: value.client_id.into(),
             client_host: value.client_host.into(),
-            topics: share(&topics).unwrap_or_else(|| topics.into_iter().map(Into::into).collect()),
+            topics: topics.into_iter().map(Into::into).collect(),
             pattern: value.subscribed_topic_regex.unwrap_or_default().into(),
             rebalance_timeout_ms: value.rebalance_timeout_ms,
             assignor: value.server_assignor.map(Into::into),
@@ -179,6 +179,17 @@ impl Wants {
                         .collect(),
                 }),
         }
+    }
+
+    /// What the member says and is called, but for the names of topics, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        let names = [&self.instance, &self.rack, &self.assignor];
+        let names: usize = names.into_iter().flatten().map(|name| name.len()).sum();
+        let classic = self.classic.iter().flat_map(|classic| &classic.protocols);
+        let said: usize = classic
+            .map(|(name, metadata)| name.len() + metadata.len())
+            .sum();
+        names + said + self.client_id.len() + self.client_host.len() + self.pattern.len()
     }
 
     /// As the log is to have it.
@@ -205,6 +216,11 @@ impl Wants {
 }
 
 impl Holds {
+    /// About how much memory it takes to know who holds these, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        (self.assigned.len() + self.revoking.len()) * SLOT_BYTES
+    }
+
     /// Whether the member has to say soon that it let go.
     pub(crate) fn is_awaited(&self) -> bool {
         self.progress == Progress::Unrevoked

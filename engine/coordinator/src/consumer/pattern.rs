@@ -6,7 +6,7 @@
 
 use super::change::Change;
 use super::draft::Draft;
-use super::group::ConsumerGroup;
+use super::group::{ConsumerGroup, list_bytes};
 use crate::world::Topics;
 use regex::{Regex, RegexBuilder};
 use std::collections::BTreeMap;
@@ -49,6 +49,11 @@ impl Matched {
             version,
             unix_ms,
         }
+    }
+
+    /// How much memory the names take, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        list_bytes(&self.topics)
     }
 
     /// Whether the topic matches.

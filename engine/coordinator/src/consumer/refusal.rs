@@ -17,6 +17,8 @@ pub(crate) enum Refusal {
     Upgrade(String, &'static str),
     #[error("group has its {0} members, the most it may have")]
     Full(usize),
+    #[error("members of groups take all the memory that they may")]
+    NoRoom,
     #[error("member {0} is not in the group")]
     UnknownMember(String),
     #[error("no member has instance id {0}")]
@@ -42,7 +44,7 @@ impl Refusal {
             Self::Assignor(..) => ErrorCode::UnsupportedAssignor,
             Self::Pattern(_) => ErrorCode::InvalidRegularExpression,
             Self::NoGroup(_) | Self::Upgrade(..) => ErrorCode::GroupIdNotFound,
-            Self::Full(_) => ErrorCode::GroupMaxSizeReached,
+            Self::Full(_) | Self::NoRoom => ErrorCode::GroupMaxSizeReached,
             Self::UnknownMember(_) | Self::UnknownInstance(_) => ErrorCode::UnknownMemberId,
             Self::Unreleased { .. } => ErrorCode::UnreleasedInstanceId,
             Self::FencedInstance { .. } => ErrorCode::FencedInstanceId,

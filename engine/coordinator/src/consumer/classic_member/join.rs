@@ -73,6 +73,9 @@ fn enter(
     let group = find(coordinator, group_id).ok_or(ErrorCode::UnknownMemberId)?;
     let heard = |refusal: Refusal| refusal.code();
     group.make_room(&coordinator.config, id).map_err(heard)?;
+    if !group.members.contains_key(id) && !coordinator.has_room() {
+        return Err(ErrorCode::GroupMaxSizeReached);
+    }
     if !group.speaks(request) {
         return Err(ErrorCode::InconsistentGroupProtocol);
     }
@@ -233,9 +236,7 @@ fn wants(
     let topics = if are(&before.topics, &names) {
         before.topics.clone()
     } else {
-        group
-            .shared(&names)
-            .unwrap_or_else(|| migrate::names(&subscription))
+        group.shared(&names)
     };
     let rebalance_timeout_ms = if request.rebalance_timeout_ms < 0 {
         request.session_timeout_ms

@@ -259,6 +259,7 @@ impl Play {
         };
         assert_eq!(group.held_twice(), []);
         assert!(group.target_epoch <= group.epoch);
+        assert_eq!(group.bytes(), group.weigh());
         let mut held = BTreeSet::new();
         for client in &self.clients {
             if group.members.contains_key(&*client.id) {

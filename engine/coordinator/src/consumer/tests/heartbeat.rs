@@ -539,3 +539,34 @@ fn a_group_that_is_deleted_leaves_nothing() {
         "compacted, nothing is left"
     );
 }
+
+#[test]
+fn what_members_say_is_bounded_over_all_groups() {
+    let mut house = House::new(&[("a", 1)]);
+    let names: Vec<String> = (0..50_000)
+        .map(|number| format!("topic-{number:09}"))
+        .collect();
+    let names: Vec<&str> = names.iter().map(|name| &**name).collect();
+    let groups: Vec<String> = (0..40).map(|number| format!("g{number}")).collect();
+    let mut codes = Vec::new();
+    for group_id in &groups {
+        let request = ConsumerGroupHeartbeatRequest {
+            group_id,
+            ..joining("m", &names)
+        };
+        codes.push(house.send(&request).code);
+    }
+    let refused = codes.iter().position(|code| *code != 0).unwrap();
+    assert!((20..40).contains(&refused), "{refused}");
+    let full = ErrorCode::GroupMaxSizeReached.id();
+    assert!(codes[refused..].iter().all(|code| *code == full));
+    // Who is in stays, and who goes makes room.
+    let known = |epoch| ConsumerGroupHeartbeatRequest {
+        group_id: "g0",
+        member_epoch: epoch,
+        ..of("m")
+    };
+    assert_eq!(house.send(&known(1)).code, 0);
+    assert_eq!(house.send(&known(-1)).code, 0);
+    assert_eq!(house.join("m", &["a"]).code, 0);
+}

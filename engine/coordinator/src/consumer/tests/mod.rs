@@ -374,6 +374,21 @@ impl ConsumerGroup {
         )
     }
 
+    /// What [`ConsumerGroup::bytes`] is to be.
+    fn weigh(&self) -> usize {
+        let members = self.members.iter();
+        let members =
+            members.map(|(id, member)| id.len() + member.wants.bytes() + member.holds.bytes());
+        let lists: BTreeSet<_> = self
+            .members
+            .values()
+            .map(|m| m.wants.topics.clone())
+            .collect();
+        let lists = lists.iter().map(|list| super::group::list_bytes(list));
+        let patterns = self.patterns.values().map(|matched| matched.bytes());
+        members.chain(lists).chain(patterns).sum()
+    }
+
     /// Partitions that two members hold at once.
     fn held_twice(&self) -> Vec<(Uuid, i32)> {
         let mut seen = BTreeSet::new();
