@@ -442,8 +442,9 @@ fn load(run: &Run, dir: &Path, pairs: &BTreeMap<&str, &str>) -> io::Result<()> {
 /// Members of the group that is rebalanced.
 const MEMBERS: usize = 200;
 
-/// What each of them says: a subscription with the partitions it has.
-const METADATA: [u8; 120] = [7; 120];
+/// Bytes of what each of them says: a subscription with the partitions it has. It is another one in each round, so that whoever
+/// joins again begins a rebalance.
+const METADATA_BYTES: usize = 120;
 
 /// What each is given: five partitions.
 const ASSIGNMENT: [u8; 60] = [9; 60];
@@ -451,47 +452,66 @@ const ASSIGNMENT: [u8; 60] = [9; 60];
 fn rebalance(run: &Run, dir: &Path, pairs: &BTreeMap<&str, &str>) -> io::Result<()> {
     let mut pairs = pairs.clone();
     pairs.entry("highwater.shards").or_insert("1");
+    // Long enough for everybody to be in the first generation.
+    pairs.insert("group.initial.rebalance.delay.ms", "1000");
     let broker = Broker::start(dir, &pairs)?;
     let address = broker.address;
     Peer::connect(address).prepare(1000);
     let mut members: Vec<(Peer, String)> = (0..MEMBERS)
         .map(|_| {
             let mut peer = Peer::connect(address);
-            peer.socket.write_all(&join_bytes("")).unwrap();
+            peer.socket.write_all(&join_bytes("", 0)).unwrap();
             let frame = peer.frame();
             let (_, response) = decode_response::<JoinGroupResponse<'_>>(9, &frame).unwrap();
             assert_eq!(response.error_code, 79);
             (peer, response.member_id.to_owned())
         })
         .collect();
-    let (stop, stopped) = std::sync::mpsc::channel::<()>();
-    let pulse = std::thread::spawn(move || heartbeats(address, &stopped));
-    let begun = Instant::now();
+    // The first one waits for everybody.
+    generation(&mut members, u8::MAX);
+    let quiet = while_pulsing(address, || std::thread::sleep(run.time));
     let mut times = Vec::new();
-    while begun.elapsed() < run.time {
-        let round = Instant::now();
-        generation(&mut members);
-        times.push(round.elapsed());
-    }
-    drop(stop);
-    let mut pulses = pulse.join().unwrap();
-    // The first generations are small: not everybody has joined by then.
+    let beside = while_pulsing(address, || {
+        let begun = Instant::now();
+        while begun.elapsed() < run.time {
+            let round = Instant::now();
+            #[allow(clippy::cast_possible_truncation)]
+            generation(&mut members, times.len() as u8);
+            times.push(round.elapsed());
+        }
+    });
     times.sort_unstable();
-    pulses.sort_unstable();
     println!(
-        "{} generations of {MEMBERS} members: {:.1?} in the middle, {:.1?} at most; {} heartbeats of another group meanwhile: {:.2?} in the middle, {:.2?} of 99 in 100, {:.2?} at most",
+        "{} generations of {MEMBERS} members: {:.1?} in the middle, {:.1?} at most",
         times.len(),
         times[times.len() / 2],
         times[times.len() - 1],
-        pulses.len(),
-        pulses[pulses.len() / 2],
-        pulses[pulses.len() * 99 / 100],
-        pulses[pulses.len() - 1],
     );
+    for (when, pulses) in [("before", quiet), ("meanwhile", beside)] {
+        println!(
+            "{} heartbeats of another group {when}: {:.2?} in the middle, {:.2?} of 99 in 100, {:.2?} at most",
+            pulses.len(),
+            pulses[pulses.len() / 2],
+            pulses[pulses.len() * 99 / 100],
+            pulses[pulses.len() - 1],
+        );
+    }
     Ok(())
 }
 
-fn join_bytes(member_id: &str) -> Vec<u8> {
+/// How long heartbeats of another group took while `work` was done, the shortest first.
+fn while_pulsing(address: SocketAddr, work: impl FnOnce()) -> Vec<Duration> {
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    let pulse = std::thread::spawn(move || heartbeats(address, &stopped));
+    work();
+    drop(stop);
+    let mut pulses = pulse.join().unwrap();
+    pulses.sort_unstable();
+    pulses
+}
+
+fn join_bytes(member_id: &str, round: u8) -> Vec<u8> {
+    let metadata = [round; METADATA_BYTES];
     let request = JoinGroupRequest {
         group_id: "crowd",
         session_timeout_ms: 60_000,
@@ -500,7 +520,7 @@ fn join_bytes(member_id: &str) -> Vec<u8> {
         protocol_type: "consumer",
         protocols: [JoinGroupRequestProtocol {
             name: "range",
-            metadata: &METADATA,
+            metadata: &metadata,
         }]
         .into(),
         ..JoinGroupRequest::default()
@@ -508,63 +528,57 @@ fn join_bytes(member_id: &str) -> Vec<u8> {
     encode_request(1, Some("bench"), 9, &request).unwrap().bytes
 }
 
-/// Everybody joins, the leader assigns, everybody has its own; begun anew when some were too late.
-fn generation(members: &mut [(Peer, String)]) {
-    loop {
-        for (peer, id) in members.iter_mut() {
-            peer.socket.write_all(&join_bytes(id)).unwrap();
+/// Everybody joins, the leader assigns, everybody has its own.
+fn generation(members: &mut [(Peer, String)], round: u8) {
+    for (peer, id) in members.iter_mut() {
+        peer.socket.write_all(&join_bytes(id, round)).unwrap();
+    }
+    let (mut generation, mut leader, mut all) = (None, 0, Vec::new());
+    for (n, (peer, _)) in members.iter_mut().enumerate() {
+        let frame = peer.frame();
+        let (_, response) = decode_response::<JoinGroupResponse<'_>>(9, &frame).unwrap();
+        assert_eq!(response.error_code, 0);
+        let same = *generation.get_or_insert(response.generation_id);
+        assert_eq!(response.generation_id, same);
+        if !response.members.is_empty() {
+            leader = n;
+            let ids = response.members.iter();
+            all = ids.map(|member| member.member_id.to_owned()).collect();
         }
-        let mut generations = Vec::new();
-        let (mut leader, mut all) = (0, Vec::new());
-        for (n, (peer, _)) in members.iter_mut().enumerate() {
-            let frame = peer.frame();
-            let (_, response) = decode_response::<JoinGroupResponse<'_>>(9, &frame).unwrap();
-            assert_eq!(response.error_code, 0);
-            generations.push(response.generation_id);
-            if !response.members.is_empty() && response.members.len() >= all.len() {
-                leader = n;
-                let ids = response.members.iter();
-                all = ids.map(|member| member.member_id.to_owned()).collect();
-            }
-        }
-        if all.len() < members.len() || generations.iter().any(|g| *g != generations[0]) {
-            continue;
-        }
-        for (n, (peer, id)) in members.iter_mut().enumerate() {
-            let assignments = all.iter().filter(|_| n == leader);
-            let request = SyncGroupRequest {
-                group_id: "crowd",
-                generation_id: generations[0],
-                member_id: id,
-                assignments: assignments
-                    .map(|member_id| SyncGroupRequestAssignment {
-                        member_id,
-                        assignment: &ASSIGNMENT,
-                    })
-                    .collect(),
-                ..SyncGroupRequest::default()
-            };
-            let request = encode_request(1, Some("bench"), 5, &request).unwrap();
-            peer.socket.write_all(&request.bytes).unwrap();
-        }
-        for (peer, _) in members.iter_mut() {
-            let frame = peer.frame();
-            let (_, response) = decode_response::<SyncGroupResponse<'_>>(5, &frame).unwrap();
-            assert_eq!(
-                (response.error_code, response.assignment),
-                (0, &ASSIGNMENT[..])
-            );
-        }
-        return;
+    }
+    assert_eq!(all.len(), members.len());
+    for (n, (peer, id)) in members.iter_mut().enumerate() {
+        let assignments = all.iter().filter(|_| n == leader);
+        let request = SyncGroupRequest {
+            group_id: "crowd",
+            generation_id: generation.unwrap(),
+            member_id: id,
+            assignments: assignments
+                .map(|member_id| SyncGroupRequestAssignment {
+                    member_id,
+                    assignment: &ASSIGNMENT,
+                })
+                .collect(),
+            ..SyncGroupRequest::default()
+        };
+        let request = encode_request(1, Some("bench"), 5, &request).unwrap();
+        peer.socket.write_all(&request.bytes).unwrap();
+    }
+    for (peer, _) in members.iter_mut() {
+        let frame = peer.frame();
+        let (_, response) = decode_response::<SyncGroupResponse<'_>>(5, &frame).unwrap();
+        let answer = (response.error_code, response.assignment);
+        assert_eq!(answer, (0, &ASSIGNMENT[..]));
     }
 }
 
 /// How long each heartbeat of a group of one took.
 fn heartbeats(address: SocketAddr, stopped: &std::sync::mpsc::Receiver<()>) -> Vec<Duration> {
     let mut peer = Peer::connect(address);
-    let member = peer.join("quiet");
+    let group = format!("quiet {}", peer.socket.local_addr().unwrap());
+    let member = peer.join(&group);
     let request = HeartbeatRequest {
-        group_id: "quiet",
+        group_id: &group,
         generation_id: 1,
         member_id: &member,
         group_instance_id: None,

@@ -168,6 +168,18 @@ impl Broker {
             .sum()
     }
 
+    /// A partition, on whatever shard it lives.
+    pub(crate) fn partition(&self, topic: &str, index: i32) -> highwater_partition::Partition {
+        let running = self.running.as_ref().expect("running");
+        let image = running.controller.image();
+        let id = image.topic(topic).expect("a topic").id;
+        let mut found = running
+            .shards
+            .iter()
+            .filter_map(|s| s.partition(&id, index));
+        found.next().expect("a partition")
+    }
+
     /// Connects a peer.
     pub(crate) fn peer(&self) -> Peer {
         self.world.run(Peer::connect(self.world.shard(0)))
