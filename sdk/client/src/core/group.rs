@@ -4,3 +4,5 @@
 pub(crate) mod assignor;
 pub(crate) mod member;
 pub(crate) mod protocol;
+#[cfg(test)]
+mod simulation;

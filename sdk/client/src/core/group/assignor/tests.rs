@@ -1,8 +1,11 @@
 use std::collections::BTreeSet;
 
+use highwater_wire::message::join_group::JoinGroupResponseMember;
+
 use proptest::prelude::*;
 
 use super::*;
+use crate::core::group::protocol::Subscription;
 
 fn member(id: &str, topics: &[&str]) -> Subscriber {
     Subscriber {
@@ -205,4 +208,107 @@ proptest! {
         let wanted = |place: &TopicPartition| members.iter().any(|member| member.topics.contains(&place.topic));
         prop_assert_eq!(given, all(&partitions).filter(wanted).count());
     }
+}
+
+/// What Kafka's own assignors gave to groups of members; tests/golden/README.md says how it was made.
+const GOLDEN: &str = include_str!("../../../../tests/golden/assignments.txt");
+
+/// A group with what its members said, and what Kafka gave them.
+struct Golden {
+    assignor: Assignor,
+    partitions: Partitions,
+    members: Vec<Subscriber>,
+    /// Their subscriptions, as Kafka wrote them.
+    said: Vec<Vec<u8>>,
+    given: Vec<Vec<TopicPartition>>,
+}
+
+fn golden() -> Vec<Golden> {
+    let mut groups: Vec<Golden> = Vec::new();
+    for line in GOLDEN.lines() {
+        let mut words = line.split(' ');
+        if words.next() == Some("group") {
+            let assignor = words.next().unwrap().parse().unwrap();
+            let count = |word: &str| {
+                let (topic, count) = word.split_once('=').unwrap();
+                (Arc::from(topic), count.parse().unwrap())
+            };
+            let partitions = words.map(count).collect();
+            groups.push(Golden {
+                assignor,
+                partitions,
+                members: Vec::new(),
+                said: Vec::new(),
+                given: Vec::new(),
+            });
+            continue;
+        }
+        let group = groups.last_mut().unwrap();
+        let (id, instance, hex) = (
+            words.next().unwrap(),
+            words.next().unwrap(),
+            words.next().unwrap(),
+        );
+        let byte = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
+        let metadata: Vec<u8> = (0..hex.len()).step_by(2).map(byte).collect();
+        let member = JoinGroupResponseMember {
+            member_id: id,
+            group_instance_id: Some(instance).filter(|instance| *instance != "-"),
+            metadata: &metadata,
+        };
+        group
+            .members
+            .push(Subscriber::read(&member, group.assignor).unwrap());
+        group.said.push(metadata);
+        let place = |word: &str| {
+            let (topic, partition) = word.rsplit_once('-').unwrap();
+            TopicPartition::new(topic, partition.parse().unwrap())
+        };
+        group.given.push(words.map(place).collect());
+    }
+    groups
+}
+
+#[test]
+fn every_group_is_given_what_kafka_gives_it() {
+    let sorted = |places: &[Vec<TopicPartition>]| -> Vec<BTreeSet<TopicPartition>> {
+        places
+            .iter()
+            .map(|places| places.iter().cloned().collect())
+            .collect()
+    };
+    let groups = golden();
+    assert_eq!(groups.len(), 270);
+    for (index, group) in groups.iter().enumerate() {
+        let ours = group.assignor.assign(&group.members, &group.partitions);
+        assert_eq!(
+            sorted(&ours),
+            sorted(&group.given),
+            "group {index}: {:?}",
+            group.members
+        );
+    }
+}
+
+#[test]
+fn a_member_that_has_nothing_yet_says_so_byte_for_byte_as_kafkas_does() {
+    let nothing = BTreeSet::new();
+    let mut compared = 0;
+    for group in golden() {
+        for (member, theirs) in group.members.iter().zip(&group.said) {
+            if member.generation < 0 {
+                let topics = &member.topics;
+                let ours = Subscription {
+                    topics,
+                    owned: &nothing,
+                    generation: -1,
+                    rack: None,
+                    previous: None,
+                };
+                assert_eq!(ours.write(group.assignor), *theirs);
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared > 200, "{compared} compared");
 }

@@ -1,0 +1,107 @@
+import java.nio.ByteBuffer;
+import java.util.*;
+import org.apache.kafka.clients.consumer.*;
+import org.apache.kafka.clients.consumer.ConsumerPartitionAssignor.*;
+import org.apache.kafka.clients.consumer.internals.*;
+import org.apache.kafka.common.*;
+
+/** Prints what Kafka's own assignors make of groups drawn from a seed; see README.md for the lines. */
+public class Assignments {
+    static final Random random = new Random(7);
+
+    public static void main(String[] arguments) {
+        for (int i = 0; i < 30; i++) one(new RangeAssignor(), 1);
+        for (int i = 0; i < 30; i++) one(new RoundRobinAssignor(), 1);
+        for (int i = 0; i < 30; i++) one(new StickyAssignor(), 3);
+        for (int i = 0; i < 30; i++) one(new CooperativeStickyAssignor(), 4);
+    }
+
+    static class Member {
+        final String id;
+        final String instance;
+        List<String> topics;
+        List<TopicPartition> had = new ArrayList<>();
+        int generation = -1;
+
+        Member(String id, String instance, List<String> topics) {
+            this.id = id;
+            this.instance = instance;
+            this.topics = topics;
+        }
+    }
+
+    static void one(AbstractPartitionAssignor assignor, int rounds) {
+        int topics = 1 + random.nextInt(4);
+        Map<String, Integer> counts = new TreeMap<>();
+        for (int topic = 0; topic < topics; topic++) counts.put("t" + topic, random.nextInt(9));
+        boolean equal = random.nextBoolean();
+        List<Member> members = new ArrayList<>();
+        int next = 0;
+        for (int member = 1 + random.nextInt(5); member > 0; member--) members.add(member(next++, topics, equal));
+        for (int round = 1; round <= rounds; round++) {
+            Map<String, List<TopicPartition>> assigned = round(assignor, counts, members);
+            for (Member member : members) {
+                member.had = assigned.get(member.id);
+                member.generation = round;
+            }
+            // One leaves, one comes, or a topic grows.
+            switch (random.nextInt(3)) {
+                case 0: if (members.size() > 1) members.remove(random.nextInt(members.size())); break;
+                case 1: members.add(member(next++, topics, equal)); break;
+                default: counts.merge("t" + random.nextInt(topics), 1 + random.nextInt(3), Integer::sum);
+            }
+        }
+    }
+
+    static Member member(int number, int topics, boolean equal) {
+        List<String> wants = new ArrayList<>();
+        for (int topic = 0; topic < topics; topic++) if (equal || random.nextBoolean()) wants.add("t" + topic);
+        if (wants.isEmpty()) wants.add("t0");
+        return new Member("m" + number, random.nextInt(4) == 0 ? "i" + random.nextInt(1000) : null, wants);
+    }
+
+    static Map<String, List<TopicPartition>> round(
+            AbstractPartitionAssignor assignor, Map<String, Integer> counts, List<Member> members) {
+        boolean cooperative = assignor instanceof CooperativeStickyAssignor;
+        Map<String, Subscription> subscriptions = new HashMap<>();
+        Map<String, String> bytes = new TreeMap<>();
+        for (Member member : members) {
+            ConsumerPartitionAssignor own = fresh(assignor);
+            if (member.generation >= 0)
+                own.onAssignment(new Assignment(member.had),
+                    new ConsumerGroupMetadata("g", member.generation, member.id, Optional.empty()));
+            ByteBuffer data = own.subscriptionUserData(new HashSet<>(member.topics));
+            // Eager members have let go of everything when they join.
+            List<TopicPartition> owned = cooperative ? member.had : Collections.emptyList();
+            Subscription subscription =
+                new Subscription(member.topics, data, owned, member.generation, Optional.empty());
+            ByteBuffer written = ConsumerProtocol.serializeSubscription(subscription);
+            bytes.put(member.id, HexFormat.of().formatHex(written.array(), 0, written.limit()));
+            Subscription read = ConsumerProtocol.deserializeSubscription(written);
+            read.setGroupInstanceId(Optional.ofNullable(member.instance));
+            subscriptions.put(member.id, read);
+        }
+        Map<String, Integer> wanted = new TreeMap<>(counts);
+        wanted.keySet().removeIf(topic -> members.stream().noneMatch(member -> member.topics.contains(topic)));
+        wanted.values().removeIf(count -> count == 0);
+        Map<String, List<TopicPartition>> assigned = fresh(assignor).assign(wanted, subscriptions);
+        StringBuilder line = new StringBuilder("group ").append(assignor.name());
+        wanted.forEach((topic, count) -> line.append(' ').append(topic).append('=').append(count));
+        System.out.println(line);
+        for (Member member : members) {
+            StringBuilder gets = new StringBuilder();
+            for (TopicPartition place : assigned.get(member.id)) gets.append(' ').append(place);
+            System.out.println("member " + member.id + ' ' + (member.instance == null ? "-" : member.instance) + ' '
+                + bytes.get(member.id) + gets);
+        }
+        return assigned;
+    }
+
+    static AbstractPartitionAssignor fresh(AbstractPartitionAssignor like) {
+        try {
+            return like.getClass().getDeclaredConstructor().newInstance();
+        } catch (ReflectiveOperationException error) {
+            throw new IllegalStateException(error);
+        }
+    }
+}
