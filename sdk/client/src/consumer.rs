@@ -14,7 +14,7 @@ use bytes::Buf;
 use highwater_record::control::ControlType;
 use highwater_record::{Batch, Decompressor, Records};
 use tokio::task::AbortHandle;
-use tokio::time::{sleep_until, timeout};
+use tokio::time::timeout;
 
 pub use self::batch::{ConsumerRecord, Iter, RecordBatch, RecordRef};
 use self::batch::{Scratch, Source};
@@ -368,13 +368,12 @@ impl Consumer {
     /// As [`next_batch`](Self::next_batch).
     pub async fn next(&mut self) -> Result<Option<ConsumerRecord>> {
         loop {
-            if self
-                .membership
-                .as_ref()
-                .is_some_and(|it| it.group.has_events())
-            {
+            if let Some(Membership { group, .. }) = &self.membership {
+                group.polled();
                 // It may be about what is in hand.
-                self.follow().await?;
+                if group.calls() {
+                    self.follow().await?;
+                }
             }
             if let Some(Current { batch, index, .. }) = &mut self.current {
                 if let Some(record) = batch.get(*index) {
@@ -407,13 +406,7 @@ impl Consumer {
             match self.membership.as_ref().filter(|it| it.group.is_member()) {
                 Some(membership) => {
                     let _waiting = membership.group.waiting();
-                    match membership.commit_at {
-                        Some(at) => tokio::select! {
-                            () = arrived => {}
-                            () = sleep_until(at) => {}
-                        },
-                        None => arrived.await,
-                    }
+                    arrived.await;
                 }
                 None if !self.shared.lock().slots.iter().any(|slot| slot.assigned) => {
                     return Ok(None);
@@ -452,10 +445,8 @@ impl Consumer {
                 }
             }
         }
-        if self
-            .membership
-            .as_mut()
-            .is_some_and(Membership::is_commit_due)
+        if let Some(membership) = &self.membership
+            && membership.group.take_commit_due()
         {
             let positions = self.positions();
             if let Some(membership) = &mut self.membership {

@@ -123,7 +123,9 @@ pub(crate) struct Shared {
     /// Told when the member has something to do.
     wake: Notify,
     events: Mutex<VecDeque<Event>>,
-    has_events: AtomicBool,
+    /// Whether there is an event, or positions are to be committed.
+    calls: AtomicBool,
+    commit_due: AtomicBool,
     /// Told when something waits for the application.
     arrived: Arc<Notify>,
     /// Counts how often the application asked for records; only the application counts.
@@ -166,7 +168,8 @@ impl Shared {
             member,
             wake: Notify::new(),
             events: Mutex::default(),
-            has_events: AtomicBool::new(false),
+            calls: AtomicBool::new(false),
+            commit_due: AtomicBool::new(false),
             arrived,
             polls: AtomicU64::new(0),
             waiting: AtomicBool::new(false),
@@ -215,10 +218,22 @@ impl Shared {
         Guard(&self.waiting)
     }
 
-    /// Whether something waits for the application.
+    /// Whether the application has to do something, as far as known without a lock.
     #[inline]
-    pub(crate) fn has_events(&self) -> bool {
-        self.has_events.load(Ordering::Acquire)
+    pub(crate) fn calls(&self) -> bool {
+        self.calls.load(Ordering::Acquire)
+    }
+
+    /// Positions are to be committed.
+    fn commit_now(&self) {
+        self.commit_due.store(true, Ordering::Release);
+        self.calls.store(true, Ordering::Release);
+        self.arrived.notify_one();
+    }
+
+    /// Whether positions are to be committed; says so once.
+    pub(crate) fn take_commit_due(&self) -> bool {
+        self.commit_due.swap(false, Ordering::AcqRel)
     }
 
     fn events(&self) -> MutexGuard<'_, VecDeque<Event>> {
@@ -232,7 +247,7 @@ impl Shared {
             (Some(Event::Assigned(before)), Event::Assigned(more)) => before.extend(more),
             (_, event) => events.push_back(event),
         }
-        self.has_events.store(true, Ordering::Release);
+        self.calls.store(true, Ordering::Release);
         drop(events);
         self.arrived.notify_one();
     }
@@ -240,14 +255,14 @@ impl Shared {
     pub(crate) fn next_event(&self) -> Option<Event> {
         let mut events = self.events();
         let event = events.pop_front();
-        self.has_events.store(!events.is_empty(), Ordering::Release);
+        self.calls.store(!events.is_empty(), Ordering::Release);
         event
     }
 
     /// Puts an event back that could not be dealt with yet.
     pub(crate) fn put_back(&self, event: Event) {
         self.events().push_front(event);
-        self.has_events.store(true, Ordering::Release);
+        self.calls.store(true, Ordering::Release);
     }
 
     pub(crate) fn subscribe(&self, topics: BTreeSet<Arc<str>>) {

@@ -313,12 +313,15 @@ async fn positions_are_committed_by_themselves_and_at_the_shutdown() {
     }
     // The interval passes while records are asked for.
     while peer.committed().await == 0 {
-        read.insert(number(&next(&mut consumer).await));
+        if let Ok(record) = timeout(Duration::from_millis(5), consumer.next()).await {
+            read.insert(number(&record.unwrap().unwrap()));
+        }
     }
     consumer.shutdown(LONG).await.unwrap();
     assert_eq!(peer.committed().await, i64::try_from(read.len()).unwrap());
+    peer.produce(100..200).await;
     let mut consumer = peer.member().auto_commit(None).build().await.unwrap();
-    while read.len() < 100 {
+    while read.len() < 200 {
         assert!(
             read.insert(number(&next(&mut consumer).await)),
             "it goes on where the other stopped"

@@ -8,8 +8,6 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use tokio::time::Instant;
-
 use crate::config::OffsetReset;
 use crate::consumer::Start;
 use crate::core::group::member::{Event, Failure};
@@ -74,8 +72,8 @@ pub(super) struct Membership {
     listener: Option<Listener>,
     reset: OffsetReset,
     settling: Option<Settling>,
-    /// When positions are committed next; `None` where the application does that.
-    pub(super) commit_at: Option<Instant>,
+    /// Whether positions are committed without the application's saying so.
+    commits: bool,
     /// What was committed by itself last.
     committed: BTreeMap<TopicPartition, i64>,
     /// Why it will never be in the group again.
@@ -100,12 +98,11 @@ impl Membership {
     pub(super) fn new(group: Arc<Shared>, listener: Option<Listener>, reset: OffsetReset) -> Self {
         let config = &group.config;
         let commits = config.auto_commit && group.is_member();
-        let commit_at = commits.then(|| Instant::now() + config.auto_commit_interval);
         Self {
             listener,
             reset,
             settling: None,
-            commit_at,
+            commits,
             committed: BTreeMap::new(),
             fenced: None,
             group,
@@ -136,7 +133,7 @@ impl Membership {
     /// Lets partitions go that were read up to these positions.
     pub(super) fn release(&mut self, positions: BTreeMap<TopicPartition, Option<i64>>) {
         let (group, listener) = (Arc::clone(&self.group), self.listener.clone());
-        let commits = self.commit_at.is_some();
+        let commits = self.commits;
         self.committed
             .retain(|place, _| !positions.contains_key(place));
         self.settling = Some(Box::pin(async move {
@@ -208,19 +205,6 @@ impl Membership {
             return error;
         }
         Error::broker(code, detail.as_deref())
-    }
-
-    /// Whether positions are to be committed now.
-    pub(super) fn is_commit_due(&mut self) -> bool {
-        let Some(at) = &mut self.commit_at else {
-            return false;
-        };
-        let now = Instant::now();
-        let due = now >= *at;
-        if due {
-            *at = now + self.group.config.auto_commit_interval;
-        }
-        due
     }
 
     /// Commits positions in the background, if there is anything new in them.

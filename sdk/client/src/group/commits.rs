@@ -3,9 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use highwater_wire::ErrorCode;
 use tokio::sync::{Notify, oneshot};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::{Committed, Retry, Shared, commit_offsets};
 use crate::error::{Error, Result, TopicPartition};
@@ -96,7 +98,24 @@ impl Commits {
 
 /// Commits until the consumer is closed; then the member leaves.
 pub(super) async fn run(group: Arc<Shared>) {
-    while let Some((offsets, waiters)) = group.commits.next().await {
+    let by_itself = group.config.auto_commit && group.is_member();
+    let every = group
+        .config
+        .auto_commit_interval
+        .max(Duration::from_millis(1));
+    let mut ticks = interval_at(Instant::now() + every, every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let next = tokio::select! {
+            next = group.commits.next() => next,
+            _ = ticks.tick(), if by_itself => {
+                group.commit_now();
+                continue;
+            }
+        };
+        let Some((offsets, waiters)) = next else {
+            break;
+        };
         let mut errors = commit(&group, offsets).await;
         for Waiter { places, done } in waiters {
             let error = places.iter().find_map(|place| errors.get(place));

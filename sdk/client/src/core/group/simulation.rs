@@ -446,17 +446,16 @@ impl World {
     }
 
     fn fail(&mut self, index: usize) {
-        let alive = self.actors.iter().filter(|actor| actor.alive).count();
         let id = self.actors[index]
             .member
             .identity()
             .map(|it| Arc::clone(&it.member_id));
         match self.draw(4) {
-            // Forgotten, as after a pause longer than the session.
+            // The first one stays. Forgotten, as after a pause longer than the session.
             0 => id.iter().for_each(|id| self.coordinator.remove(id)),
             1 => self.actors[index].member.coordinator_lost(),
-            2 if alive > 1 => self.actors[index].member.leave(),
-            3 if alive > 1 => self.actors[index].alive = false,
+            2 if index > 0 => self.actors[index].member.leave(),
+            3 if index > 0 => self.actors[index].alive = false,
             _ => self
                 .partitions
                 .values_mut()
