@@ -11,7 +11,7 @@ use criterion::{Criterion, Throughput};
 use highwater_coordinator::{Config, Coordinator};
 use std::hint::black_box;
 use std::time::Duration;
-use support::{Stage, commit, coordinator, heartbeat, join, settle, stable};
+use support::{Consumer, Stage, commit, coordinator, heartbeat, join, settle, share, stable};
 
 /// CPU time of this thread.
 fn cpu_time() -> Duration {
@@ -85,6 +85,37 @@ fn rebalance(criterion: &mut Criterion) {
     assert_eq!(stage.refusals, 0);
 }
 
+/// A consumer group of 200 members and 1,000 partitions: a member that is alive; and one that goes and comes back, until
+/// all have what they are to hold.
+fn consumers(criterion: &mut Criterion) {
+    let mut stage = Stage::default();
+    let mut coordinator = coordinator(&mut stage);
+    let mut members: Vec<Consumer> = (0..200)
+        .map(|n| Consumer::new(format!("member-{n:030}")))
+        .collect();
+    share(&mut coordinator, &mut stage, "g", &mut members);
+    let mut group = criterion.benchmark_group("consumer-group");
+    group.throughput(Throughput::Elements(1));
+    group.bench_function("heartbeat", |bencher| {
+        bencher.iter_custom(|rounds| {
+            timed(rounds, || {
+                members[7].beat(&mut coordinator, &mut stage, "g")
+            })
+        });
+    });
+    group.sample_size(20);
+    group.bench_function("200-members-1000-partitions", |bencher| {
+        bencher.iter_custom(|rounds| {
+            timed(rounds, || {
+                members[100].leave(&mut coordinator, &mut stage, "g");
+                black_box(share(&mut coordinator, &mut stage, "g", &mut members));
+            })
+        });
+    });
+    group.finish();
+    assert_eq!(stage.refusals, 0);
+}
+
 /// 10,000 groups with a record of their own and ten commits each.
 fn replay(criterion: &mut Criterion) {
     let mut stage = Stage {
@@ -120,6 +151,6 @@ fn replay(criterion: &mut Criterion) {
 criterion::criterion_group! {
     name = benches;
     config = Criterion::default().warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2));
-    targets = commits, rebalance, replay
+    targets = commits, rebalance, consumers, replay
 }
 criterion::criterion_main!(benches);

@@ -7,7 +7,7 @@ mod support;
 use highwater_coordinator::{Config, Coordinator, Counts};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use support::{Stage, caller, commit, coordinator, heartbeat, stable};
+use support::{Consumer, Stage, caller, commit, coordinator, heartbeat, share, stable};
 
 thread_local! {
     static HELD: Cell<isize> = const { Cell::new(0) };
@@ -93,6 +93,60 @@ fn heartbeats_and_commits_leave_nothing_that_was_not_there() {
     // The time-outs have moved on in their queue, whose nodes may be more or fewer: that is all.
     let moved = (held() - before).unsigned_abs();
     assert!(moved <= 4096, "{moved} bytes after 4,000 heartbeats");
+}
+
+#[test]
+fn heartbeats_of_a_consumer_group_leave_nothing_that_was_not_there() {
+    let mut stage = Stage::default();
+    let mut coordinator = coordinator(&mut stage);
+    let mut members: Vec<Consumer> = (0..20).map(|n| Consumer::new(format!("m{n}"))).collect();
+    share(&mut coordinator, &mut stage, "g", &mut members);
+    let before = held();
+    let (records, refusals) = (stage.records, stage.refusals);
+    for _ in 0..200 {
+        for member in &mut members {
+            member.beat(&mut coordinator, &mut stage, "g");
+        }
+        stage.now_ms += 3000;
+        coordinator.tick(&mut stage);
+    }
+    assert_eq!((stage.records, stage.refusals), (records, refusals));
+    let moved = (held() - before).unsigned_abs();
+    assert!(moved <= 4096, "{moved} bytes after 4,000 heartbeats");
+}
+
+#[test]
+fn a_consumer_group_that_comes_and_goes_leaves_nothing() {
+    let mut stage = Stage::default();
+    let mut coordinator = coordinator(&mut stage);
+    let mut before = None;
+    for round in 0..30 {
+        let id = |n| format!("m{round:02}{n}");
+        let mut members: Vec<Consumer> = (0..5).map(|n| Consumer::new(id(n))).collect();
+        share(&mut coordinator, &mut stage, "g", &mut members);
+        stage.now_ms += 400_000;
+        coordinator.tick(&mut stage);
+        let mut groups = ["g"].into_iter();
+        coordinator.delete_groups(&mut stage, &caller(2), &mut groups);
+        assert_eq!(coordinator.counts().groups, 0);
+        drop(members);
+        let before = *before.get_or_insert(held());
+        assert!(held() - before <= 1024, "{} bytes more", held() - before);
+    }
+}
+
+#[test]
+fn what_a_member_of_a_consumer_group_takes_is_what_is_written_in_the_limits() {
+    let mut stage = Stage::default();
+    let mut coordinator = coordinator(&mut stage);
+    let mut members: Vec<Consumer> = (0..100)
+        .map(|n| Consumer::new(format!("{n:036}")))
+        .collect();
+    let before = held();
+    share(&mut coordinator, &mut stage, "g", &mut members);
+    let each = each(before, 100);
+    println!("a member of a consumer group with ten partitions: {each} bytes");
+    assert!(each <= 2200, "{each}");
 }
 
 #[test]

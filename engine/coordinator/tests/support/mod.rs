@@ -4,13 +4,15 @@
 use highwater_coordinator::{
     Caller, Config, Coordinator, GroupConfig, Record, Response, Ticket, Topic, Topics, World,
 };
+use highwater_wire::message::consumer_group_heartbeat::TopicPartitions;
 use highwater_wire::message::join_group::JoinGroupRequestProtocol;
 use highwater_wire::message::offset_commit::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
 use highwater_wire::message::sync_group::SyncGroupRequestAssignment;
 use highwater_wire::message::{
-    HeartbeatRequest, JoinGroupRequest, OffsetCommitRequest, SyncGroupRequest,
+    ConsumerGroupHeartbeatRequest, HeartbeatRequest, JoinGroupRequest, OffsetCommitRequest,
+    SyncGroupRequest,
 };
 use highwater_wire::{Array, ErrorCode};
 use uuid::Uuid;
@@ -18,9 +20,9 @@ use uuid::Uuid;
 /// A record of the log, as bytes.
 pub type Line = (Vec<u8>, Option<Vec<u8>>);
 
-/// One topic of many partitions.
+/// A topic of many partitions to commit to, and one of 1,000 to be assigned.
 #[derive(Debug)]
-pub struct OneTopic;
+pub struct TwoTopics;
 
 const TOPIC: Topic<'static> = Topic {
     id: Uuid::from_u128(7),
@@ -28,17 +30,26 @@ const TOPIC: Topic<'static> = Topic {
     partitions: 100_000,
 };
 
-impl Topics for OneTopic {
+const ASSIGNED: Topic<'static> = Topic {
+    id: Uuid::from_u128(8),
+    name: "payments",
+    partitions: 1000,
+};
+
+impl Topics for TwoTopics {
     fn by_name(&self, name: &str) -> Option<Topic<'_>> {
-        (name == TOPIC.name).then_some(TOPIC)
+        [TOPIC, ASSIGNED]
+            .into_iter()
+            .find(|topic| topic.name == name)
     }
 
     fn by_id(&self, id: &Uuid) -> Option<Topic<'_>> {
-        (*id == TOPIC.id).then_some(TOPIC)
+        [TOPIC, ASSIGNED].into_iter().find(|topic| topic.id == *id)
     }
 
     fn each(&self, show: &mut dyn FnMut(Topic<'_>)) {
         show(TOPIC);
+        show(ASSIGNED);
     }
 
     fn version(&self) -> u64 {
@@ -56,6 +67,8 @@ pub struct Stage {
     pub refusals: usize,
     /// Members that were told an id, or welcomed: member, leader, generation.
     pub members: Option<Vec<(String, String, i32)>>,
+    /// What the last ConsumerGroupHeartbeat was answered with: the epoch, and what is assigned where that was said.
+    pub beat: (i32, Option<Vec<i32>>),
     /// UUIDs that were drawn.
     pub drawn: u128,
 }
@@ -75,7 +88,7 @@ impl World for Stage {
     }
 
     fn topics(&self) -> &dyn Topics {
-        &OneTopic
+        &TwoTopics
     }
 
     fn group_config(&self, _group: &str) -> GroupConfig {
@@ -121,7 +134,14 @@ impl World for Stage {
                 .iter()
                 .map(|result| result.error_code)
                 .sum(),
-            Response::ConsumerGroupHeartbeat(response) => response.error_code,
+            Response::ConsumerGroupHeartbeat(response) => {
+                let assigned = response.assignment.as_ref().map(|assignment| {
+                    let topics = assignment.topic_partitions.iter();
+                    topics.flat_map(|topic| topic.partitions.to_vec()).collect()
+                });
+                self.beat = (response.member_epoch, assigned);
+                response.error_code
+            }
         };
         self.refusals += usize::from(code != 0);
     }
@@ -187,6 +207,86 @@ pub fn heartbeat(
         group_instance_id: None,
     };
     coordinator.heartbeat(stage, &caller(4), &request);
+}
+
+/// A member of a consumer group.
+#[derive(Debug, Clone)]
+pub struct Consumer {
+    pub id: String,
+    pub epoch: i32,
+    pub held: Vec<i32>,
+    /// Whether it has to say what it holds.
+    pub has_news: bool,
+}
+
+impl Consumer {
+    pub fn new(id: String) -> Consumer {
+        Consumer {
+            id,
+            epoch: 0,
+            held: Vec::new(),
+            has_news: false,
+        }
+    }
+
+    /// Joins, or says that it is alive, and what it holds where that is news.
+    pub fn beat(&mut self, coordinator: &mut Coordinator, stage: &mut Stage, group: &str) {
+        let joins = self.epoch == 0;
+        let held = self.has_news.then(|| {
+            Array::from([TopicPartitions {
+                topic_id: ASSIGNED.id,
+                partitions: self.held.clone().into(),
+            }])
+        });
+        let request = ConsumerGroupHeartbeatRequest {
+            group_id: group,
+            member_id: &self.id,
+            member_epoch: self.epoch,
+            rebalance_timeout_ms: if joins { 60_000 } else { -1 },
+            subscribed_topic_names: joins.then(|| Array::from([ASSIGNED.name])),
+            topic_partitions: if joins { Some(Array::empty()) } else { held },
+            ..ConsumerGroupHeartbeatRequest::default()
+        };
+        coordinator.consumer_group_heartbeat(stage, &caller(1), &request);
+        self.epoch = stage.beat.0;
+        self.has_news = false;
+        if let Some(assigned) = stage.beat.1.take() {
+            self.held = assigned;
+            self.has_news = true;
+        }
+    }
+
+    /// Leaves.
+    pub fn leave(&mut self, coordinator: &mut Coordinator, stage: &mut Stage, group: &str) {
+        let request = ConsumerGroupHeartbeatRequest {
+            group_id: group,
+            member_id: &self.id,
+            member_epoch: -1,
+            ..ConsumerGroupHeartbeatRequest::default()
+        };
+        coordinator.consumer_group_heartbeat(stage, &caller(1), &request);
+        *self = Consumer::new(std::mem::take(&mut self.id));
+    }
+}
+
+/// Lets members of a consumer group beat until they hold all 1,000 partitions and nobody has news. How often they did.
+pub fn share(
+    coordinator: &mut Coordinator,
+    stage: &mut Stage,
+    group: &str,
+    members: &mut [Consumer],
+) -> usize {
+    for round in 1.. {
+        for member in &mut *members {
+            member.beat(coordinator, stage, group);
+        }
+        let held: usize = members.iter().map(|member| member.held.len()).sum();
+        if held == 1000 && members.iter().all(|member| !member.has_news) {
+            return round;
+        }
+        assert!(round < 20, "{held} partitions are held");
+    }
+    unreachable!("the rounds are counted")
 }
 
 /// Joins, with metadata of so many bytes.
