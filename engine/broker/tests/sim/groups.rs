@@ -41,7 +41,7 @@ struct Member {
 }
 
 impl Peer {
-    async fn find_coordinator(&mut self, group: &str) -> (i16, i32) {
+    pub(crate) async fn find_coordinator(&mut self, group: &str) -> (i16, i32) {
         let request = FindCoordinatorRequest {
             coordinator_keys: [group].into(),
             ..FindCoordinatorRequest::default()

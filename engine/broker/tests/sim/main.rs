@@ -9,6 +9,7 @@ mod faults;
 mod fetch;
 mod groups;
 mod harness;
+mod living_groups;
 mod lookups;
 mod produce;
 mod settings;
