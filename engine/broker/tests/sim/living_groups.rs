@@ -53,10 +53,10 @@ impl Group {
         let mut peer = Peer::connect(reactor.clone()).await;
         loop {
             if let Err(error) = self.generation(&mut peer, which).await {
-                let code = ErrorCode::from_id(error);
-                let mut member = self.members[which].borrow_mut();
-                match code {
-                    ErrorCode::UnknownMemberId => *member = Member::default(),
+                match ErrorCode::from_id(error) {
+                    ErrorCode::UnknownMemberId => {
+                        self.members[which].take();
+                    }
                     // The others only ask to join again, or to try later.
                     ErrorCode::IllegalGeneration
                     | ErrorCode::RebalanceInProgress
@@ -65,7 +65,6 @@ impl Group {
                     | ErrorCode::NotCoordinator => {}
                     other => panic!("a member was told {other:?}"),
                 }
-                drop(member);
                 reactor.sleep(Duration::from_millis(100)).await;
             }
         }
