@@ -26,7 +26,7 @@ pub(super) struct Decision {
     pub(super) is_told: bool,
     /// Whether the topics were held against the group's hash.
     pub(super) is_fresh: bool,
-    /// Whether the member is new, or wants something else.
+    /// Whether the member is new, or spoke the classic protocol until now: none of its time-outs goes on.
     pub(super) is_new: bool,
 }
 
@@ -66,7 +66,7 @@ pub(super) fn decide(
         changes: follow.changes,
         holds: follow.holds,
         is_fresh: follow.is_fresh,
-        is_new: wants.is_some(),
+        is_new: is_new || before.is_classic(),
         replaced,
         member: id,
     })
