@@ -15,6 +15,8 @@ mod classic;
 mod config;
 mod consumer;
 mod coordinator;
+#[cfg(test)]
+mod golden_consumers;
 mod offsets;
 mod partition_for;
 #[cfg(test)]

@@ -46,6 +46,16 @@ pub(crate) struct Synced {
     pub(crate) assignment: Vec<u8>,
 }
 
+/// What a ConsumerGroupHeartbeat was answered with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Beat {
+    pub(crate) code: ErrorCode,
+    pub(crate) member: Option<String>,
+    pub(crate) epoch: i32,
+    pub(crate) interval_ms: i32,
+    pub(crate) assignment: Option<Vec<(Uuid, Vec<i32>)>>,
+}
+
 /// An answer, with nothing borrowed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Answer {
@@ -55,8 +65,7 @@ pub(crate) enum Answer {
     Code(ErrorCode),
     /// Of many things: names, then code.
     Codes(ErrorCode, Vec<(String, ErrorCode)>),
-    /// Another answer, as text.
-    Other(String),
+    Beat(Beat),
 }
 
 /// A log, a clock, topics and answers.
@@ -270,7 +279,19 @@ impl World for Stage {
             }
             Response::ConsumerGroupHeartbeat(response) => {
                 response.encoded_len(version).unwrap();
-                Answer::Other(format!("{response:?}"))
+                let assignment = response.assignment.as_ref().map(|assignment| {
+                    let topics = assignment.topic_partitions.iter();
+                    topics
+                        .map(|topic| (topic.topic_id, topic.partitions.to_vec()))
+                        .collect()
+                });
+                Answer::Beat(Beat {
+                    code: code(response.error_code),
+                    member: owned(response.member_id),
+                    epoch: response.member_epoch,
+                    interval_ms: response.heartbeat_interval_ms,
+                    assignment,
+                })
             }
         };
         let before = self.answers.insert(ticket, answer);
@@ -496,6 +517,7 @@ impl Scene {
             Some(Answer::Codes(ErrorCode::None, codes)) => {
                 codes.iter().map(|(_, code)| *code).collect()
             }
+            Some(Answer::Codes(code, codes)) if codes.is_empty() => vec![*code],
             other => panic!("{other:?} is no answer to LeaveGroup"),
         }
     }

@@ -312,7 +312,7 @@ fn answered(ticket: u32, answer: &Answer) -> String {
             Some((_, member)) => format!("L {ticket} {} {}", code.id(), member.id()),
             None => format!("L {ticket} {} -", code.id()),
         },
-        Answer::Other(text) => panic!("{text} is in no play"),
+        Answer::Beat(beat) => panic!("{beat:?} is in no play"),
     }
 }
 

@@ -18,6 +18,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.config.AbstractConfig;
+import org.apache.kafka.common.config.ConfigDef;
 import org.apache.kafka.common.message.HeartbeatRequestData;
 import org.apache.kafka.common.message.JoinGroupRequestData;
 import org.apache.kafka.common.message.JoinGroupResponseData;
@@ -32,6 +33,7 @@ import org.apache.kafka.common.utils.LogContext;
 import org.apache.kafka.common.utils.Time;
 import org.apache.kafka.common.utils.Timer;
 import org.apache.kafka.coordinator.common.runtime.CoordinatorExecutor;
+import org.apache.kafka.coordinator.common.runtime.CoordinatorMetadataImage;
 import org.apache.kafka.coordinator.common.runtime.CoordinatorRecord;
 import org.apache.kafka.coordinator.common.runtime.CoordinatorResult;
 import org.apache.kafka.coordinator.common.runtime.CoordinatorTimer;
@@ -42,7 +44,7 @@ import org.apache.kafka.coordinator.group.generated.GroupMetadataValue;
 import org.apache.kafka.coordinator.group.generated.OffsetCommitKey;
 import org.apache.kafka.coordinator.group.generated.OffsetCommitValue;
 import org.apache.kafka.coordinator.group.metrics.GroupCoordinatorMetrics;
-import org.apache.kafka.image.MetadataImage;
+import org.apache.kafka.coordinator.group.modern.share.ShareGroupConfig;
 import org.apache.kafka.server.authorizer.AuthorizableRequestContext;
 import org.apache.kafka.timeline.SnapshotRegistry;
 
@@ -66,7 +68,7 @@ public class Groups {
 
     final Random random;
     final Clock clock = new Clock();
-    final Alarms alarms = new Alarms();
+    final Alarms alarms = new Alarms(clock);
     final SnapshotRegistry registry = new SnapshotRegistry(new LogContext());
     final GroupMetadataManager groups;
     final OffsetMetadataManager offsets;
@@ -91,7 +93,8 @@ public class Groups {
         random = new Random(seed);
         present = 1 + seed % CLIENTS;
         var metrics = new GroupCoordinatorMetrics().newMetricsShard(registry, new TopicPartition("__consumer_offsets", 0));
-        var config = new GroupCoordinatorConfig(new AbstractConfig(GroupCoordinatorConfig.CONFIG_DEF, Map.of("offsets.retention.minutes", 1), false));
+        var settings = settings(Map.of("offsets.retention.minutes", 1));
+        var config = new GroupCoordinatorConfig(settings);
         groups = new GroupMetadataManager.Builder()
             .withLogContext(new LogContext())
             .withSnapshotRegistry(registry)
@@ -99,8 +102,8 @@ public class Groups {
             .withTimer(alarms)
             .withExecutor(new Nobody())
             .withConfig(config)
-            .withGroupConfigManager(new GroupConfigManager(Map.of()))
-            .withMetadataImage(MetadataImage.EMPTY)
+            .withGroupConfigManager(new GroupConfigManager(Map.of(), config, new ShareGroupConfig(settings)))
+            .withMetadataImage(CoordinatorMetadataImage.EMPTY)
             .withGroupCoordinatorMetricsShard(metrics)
             .withAuthorizerPlugin(Optional.empty())
             .build();
@@ -109,7 +112,7 @@ public class Groups {
             .withTime(clock)
             .withGroupMetadataManager(groups)
             .withGroupCoordinatorConfig(config)
-            .withMetadataImage(MetadataImage.EMPTY)
+            .withMetadataImage(CoordinatorMetadataImage.EMPTY)
             .withGroupCoordinatorMetricsShard(metrics)
             .build();
         registry.idempotentCreateSnapshot(appended);
@@ -117,6 +120,12 @@ public class Groups {
             clients[at] = new Client();
         }
         script.add("play " + seed);
+    }
+
+    static AbstractConfig settings(Map<String, ?> own) {
+        var known = new ConfigDef(GroupCoordinatorConfig.CONFIG_DEF);
+        ShareGroupConfig.CONFIG_DEF.configKeys().values().forEach(known::define);
+        return new AbstractConfig(known, own, false);
     }
 
     void play(int steps) throws Exception {
@@ -628,19 +637,26 @@ public class Groups {
         final String key;
         final long due;
         final long number;
-        final CoordinatorTimer.TimeoutOperation<Void, CoordinatorRecord> operation;
+        final boolean retry;
+        final CoordinatorTimer.TimeoutOperation<CoordinatorRecord> operation;
 
-        Alarm(String key, long due, long number, CoordinatorTimer.TimeoutOperation<Void, CoordinatorRecord> operation) {
+        Alarm(String key, long due, long number, boolean retry, CoordinatorTimer.TimeoutOperation<CoordinatorRecord> operation) {
             this.key = key;
             this.due = due;
             this.number = number;
+            this.retry = retry;
             this.operation = operation;
         }
     }
 
-    class Alarms implements CoordinatorTimer<Void, CoordinatorRecord> {
+    static class Alarms implements CoordinatorTimer<CoordinatorRecord> {
+        final Clock clock;
         final TreeMap<String, Alarm> set = new TreeMap<>();
         long number;
+
+        Alarms(Clock clock) {
+            this.clock = clock;
+        }
 
         Alarm first(long end) {
             Alarm first = null;
@@ -657,20 +673,24 @@ public class Groups {
         }
 
         public void schedule(String key, long delay, TimeUnit unit, boolean retry,
-                             TimeoutOperation<Void, CoordinatorRecord> operation) {
-            set.put(key, new Alarm(key, clock.now + unit.toMillis(delay), number++, operation));
+                             TimeoutOperation<CoordinatorRecord> operation) {
+            set.put(key, new Alarm(key, clock.now + unit.toMillis(delay), number++, retry, operation));
         }
 
         public void schedule(String key, long delay, TimeUnit unit, boolean retry, long backoff,
-                             TimeoutOperation<Void, CoordinatorRecord> operation) {
+                             TimeoutOperation<CoordinatorRecord> operation) {
             schedule(key, delay, unit, retry, operation);
         }
 
         public void scheduleIfAbsent(String key, long delay, TimeUnit unit, boolean retry,
-                                     TimeoutOperation<Void, CoordinatorRecord> operation) {
+                                     TimeoutOperation<CoordinatorRecord> operation) {
             if (!set.containsKey(key)) {
                 schedule(key, delay, unit, retry, operation);
             }
+        }
+
+        public boolean isScheduled(String key) {
+            return set.containsKey(key);
         }
 
         public void cancel(String key) {
