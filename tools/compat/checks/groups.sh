@@ -31,11 +31,14 @@ check groups_are_deleted_and_then_unknown 60 "$groups --delete --group \$topic-n
 check groups_say_settings_of_their_own 60 "$configs --entity-name \$topic-s --alter --add-config consumer.session.timeout.ms=46000 && $configs --entity-name \$topic-s --describe | grep -q 'consumer.session.timeout.ms=46000 .*DYNAMIC_GROUP_CONFIG' &&
   $configs --describe | grep -q \"group \$topic-s are\" && ! $configs --entity-name \$topic-s --alter --add-config consumer.session.timeout.ms=1 &&
   $configs --entity-name \$topic-s --alter --delete-config consumer.session.timeout.ms && ! $configs --entity-name \$topic-s --describe | grep -q 46000"
+live='KAFKA_LIBS=$libs TMPDIR=$scratch "$python" "$here/group'
 for mode in eager cooperative consumer; do
-  check "groups_${mode}_members_of_several_clients_survive_each_others_death" 150 'KAFKA_LIBS=$libs TMPDIR=$scratch "$python" "$here/group/live.py" "$bootstrap" "$topic-'$mode'" '$mode
+  later "groups_${mode}_members_of_several_clients_survive_each_others_death" 150 "$live/live.py\" \$bootstrap \$topic-$mode $mode"
 done
+gather
 for mode in eager consumer; do
-  check "groups_${mode}_static_members_come_back_to_what_they_had" 120 'KAFKA_LIBS=$libs TMPDIR=$scratch "$python" "$here/group/static.py" "$bootstrap" "$topic-static-'$mode'" '$mode
+  later "groups_${mode}_static_members_come_back_to_what_they_had" 120 "$live/static.py\" \$bootstrap \$topic-static-$mode $mode"
 done
-check groups_change_their_protocol_while_they_live 150 'KAFKA_LIBS=$libs TMPDIR=$scratch "$python" "$here/group/migration.py" "$bootstrap" "$topic-migration"'
-check groups_the_lesson_of_three_consumers 120 '"$here/group/lesson" "$bootstrap" "$topic-lesson"'
+later groups_change_their_protocol_while_they_live 150 "$live/migration.py\" \$bootstrap \$topic-migration"
+later groups_the_lesson_of_three_consumers 120 '"$here/group/lesson" "$bootstrap" "$topic-lesson"'
+gather
