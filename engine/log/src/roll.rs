@@ -64,7 +64,7 @@ pub fn before(
         Some(first_ms) if first_ms >= 0 => incoming.max_timestamp_ms.saturating_sub(first_ms),
         _ => now_ms.saturating_sub(active.created_ms),
     };
-    if active.bytes > 0 && waited_ms > config.segment_ms - active.jitter_ms {
+    if active.bytes > 0 && waited_ms > span_ms_max(config) - active.jitter_ms {
         return Some(Reason::Age);
     }
     if active.bytes > 0
@@ -85,7 +85,17 @@ pub fn before(
 pub fn by_age_alone(active: &Active, config: &Config, now_ms: i64) -> bool {
     let since_ms = active.first_timestamp_ms.filter(|first_ms| *first_ms >= 0);
     let waited_ms = now_ms.saturating_sub(since_ms.unwrap_or(active.created_ms));
-    active.bytes > 0 && waited_ms > config.segment_ms - active.jitter_ms
+    active.bytes > 0 && waited_ms > span_ms_max(config) - active.jitter_ms
+}
+
+/// What a segment may span: a compacted log rolls in time for its records to be cleaned when they must be
+/// (`LogConfig.maxSegmentMs`).
+fn span_ms_max(config: &Config) -> i64 {
+    if config.compact && config.max_compaction_lag_ms > 0 {
+        config.segment_ms.min(config.max_compaction_lag_ms)
+    } else {
+        config.segment_ms
+    }
 }
 
 /// Entries an offset index may have.
@@ -160,6 +170,25 @@ mod tests {
             ),
             None
         );
+    }
+
+    #[test]
+    fn a_compacted_segment_rolls_before_its_records_must_have_been_cleaned() {
+        let compact = Config {
+            compact: true,
+            max_compaction_lag_ms: 50,
+            ..config()
+        };
+        let late = Incoming {
+            max_timestamp_ms: 5_041,
+            ..INCOMING
+        };
+        assert_eq!(before(&ACTIVE, &late, &compact, 0), Some(Reason::Age));
+        let delete = Config {
+            compact: false,
+            ..compact
+        };
+        assert_eq!(before(&ACTIVE, &late, &delete, 0), None);
     }
 
     #[test]

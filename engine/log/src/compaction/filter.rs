@@ -243,3 +243,6 @@ impl Terms {
         is_last && (record.value.is_some() || !is_over())
     }
 }
+
+#[cfg(test)]
+mod tests;

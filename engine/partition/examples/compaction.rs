@@ -1,0 +1,306 @@
+//! What compaction costs and whom it disturbs: bytes cleaned per CPU-second on records of 1 KiB, and the time a produce takes on
+//! the same shard while a log is cleaned, beside the time it takes when none is; in turns, so that both see the same machine.
+//!
+//! `cargo run --release -p highwater-partition --example compaction [ROUNDS] [MIB]`, in `HIGHWATER_BENCH_DIR` or the directory
+//! for temporary files.
+
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "figures for people"
+)]
+
+use std::cell::Cell;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use highwater_log::Fence;
+use highwater_log::compaction::{MapLimits, Pace, Workshop};
+use highwater_partition::{Config, Durability, Host, Origin, Partition};
+use highwater_reactor::{Options, Reactor};
+use highwater_record::{Batch, BatchBuilder, Codec, Compression, Compressor, LeaderEpoch};
+use uuid::Uuid;
+
+/// Records of a batch that is to be cleaned, each with a value of 1 KiB less its key.
+const RECORDS: u64 = 16;
+/// Time between two produces beside the cleaning.
+const EVERY: Duration = Duration::from_millis(1);
+
+fn config(durability: Durability, compact: bool) -> Config {
+    Config {
+        log: highwater_log::Config {
+            segment_bytes: 32 << 20,
+            compact,
+            delete: !compact,
+            min_cleanable_dirty_ratio: 0.0,
+            file_delete_delay_ms: 0,
+            ..highwater_log::Config::default()
+        },
+        durability,
+        timestamp_after_max_ms: i64::MAX,
+        ..Config::default()
+    }
+}
+
+/// A batch whose records have keys `first..`, modulo `keys`.
+fn batch(first: u64, keys: u64, codec: Codec) -> Vec<u8> {
+    let mut builder = BatchBuilder::new();
+    for at in first..first + RECORDS {
+        // Neighbours in the log are no neighbours among the keys.
+        let key = (at.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 16) % keys;
+        // Half of it is noise, so that a codec has something to do and something to gain.
+        let mut value = [0x5a; 1008];
+        let mut noise = at.wrapping_mul(0x2545_F491_4F6C_DD1D) | 1;
+        for bytes in value[..504].chunks_exact_mut(8) {
+            noise ^= noise << 13;
+            noise ^= noise >> 7;
+            noise ^= noise << 17;
+            bytes.copy_from_slice(&noise.to_le_bytes());
+        }
+        let key = format!("{key:016}");
+        builder
+            .append(1_700_000_000_000, Some(key.as_bytes()), Some(&value), &[])
+            .expect("small");
+    }
+    let mut out = Vec::new();
+    builder
+        .finish(&mut Compressor::new(), &Compression::of(codec), &mut out)
+        .expect("made");
+    out
+}
+
+/// CPU time of all threads of the process.
+fn cpu() -> Duration {
+    let tasks = fs::read_dir("/proc/self/task").expect("Linux has it");
+    let of_one = |task: std::io::Result<fs::DirEntry>| {
+        let path = task.ok()?.path().join("schedstat");
+        let text = fs::read_to_string(path).ok()?;
+        text.split(' ').next()?.parse::<u64>().ok()
+    };
+    Duration::from_nanos(tasks.filter_map(of_one).sum())
+}
+
+async fn make(host: &Host, dir: PathBuf, config: Config) -> Partition {
+    Partition::create(host, dir, Uuid::from_u128(1), LeaderEpoch::ZERO, config)
+        .await
+        .expect("created")
+}
+
+/// A partition of so many bytes of records, in which every key comes about twice.
+async fn dirty(host: &Host, dir: PathBuf, bytes: u64, codec: Codec) -> Partition {
+    let partition = make(host, dir, config(Durability::Written, true)).await;
+    let records = bytes / 1024;
+    for first in (0..records).step_by(RECORDS as usize) {
+        let bytes = batch(first, records / 2, codec);
+        let batch = Batch::check(&bytes).expect("a batch");
+        partition.produce(batch, Origin::Client).expect("placed");
+        if first % 4096 == 0 {
+            host.reactor().yield_now().await;
+        }
+    }
+    while partition.durable_end() < partition.log_end() {
+        host.reactor().sleep(Duration::from_millis(20)).await;
+    }
+    partition.offer_recovery_point();
+    partition.checkpoint_written();
+    partition
+}
+
+/// Cleans it, and says how: MB/s of the clock and of CPU time.
+#[allow(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
+async fn clean(partition: &Partition) -> (f64, f64, String) {
+    let mut workshop = Workshop::new(256 << 10, MapLimits::default());
+    let dirt = partition.dirt().expect("compacted");
+    let (began, cpu_before) = (Instant::now(), cpu());
+    let cleaned = partition
+        .compact(&mut workshop, &dirt, Pace::default())
+        .await
+        .expect("no fault")
+        .expect("dirty");
+    let (took, cpu_took) = (began.elapsed(), cpu().saturating_sub(cpu_before));
+    let megabytes = cleaned.bytes_read as f64 / 1e6;
+    let text = format!(
+        "{:.0} MB in {:.2} s, {:.2} CPU-s; {} of {} records kept, {} keys in {:.1} MB",
+        megabytes,
+        took.as_secs_f64(),
+        cpu_took.as_secs_f64(),
+        cleaned.records_kept,
+        cleaned.records_read,
+        cleaned.keys,
+        cleaned.map_bytes as f64 / 1e6
+    );
+    (
+        megabytes / took.as_secs_f64(),
+        megabytes / cpu_took.as_secs_f64(),
+        text,
+    )
+}
+
+/// Produces at fixed times until told to stop; how long each took from when it was due, in microseconds.
+#[allow(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
+async fn producing(reactor: Reactor, partition: Partition, stop: Rc<Cell<bool>>) -> Vec<u64> {
+    let bytes = batch(0, 1 << 40, Codec::None);
+    let mut took = Vec::new();
+    let mut due = reactor.now();
+    let mut waiting = Vec::new();
+    while !stop.get() {
+        due += EVERY;
+        reactor.sleep_until(due).await;
+        let batch = Batch::check(&bytes).expect("a batch");
+        let placed = partition.produce(batch, Origin::Client).expect("placed");
+        let (partition, reactor) = (partition.clone(), reactor.clone());
+        let spawner = reactor.clone();
+        waiting.push(spawner.spawn(async move {
+            partition.committed(placed.end()).await.expect("kept");
+            let took = reactor.now().duration_since(due).as_micros();
+            u64::try_from(took).unwrap_or(u64::MAX)
+        }));
+    }
+    for one in waiting {
+        took.push(one.await);
+    }
+    took
+}
+
+fn percentile(sorted: &[u64], percent: f64) -> u64 {
+    let at = (sorted.len() as f64 * percent / 100.0) as usize;
+    sorted
+        .get(at.min(sorted.len().saturating_sub(1)))
+        .copied()
+        .unwrap_or(0)
+}
+
+fn tell(what: &str, mut took: Vec<u64>) -> u64 {
+    took.sort_unstable();
+    let at = |percent| percentile(&took, percent);
+    println!(
+        "    {what:<10} {:>6} produces: p50 {:>6} us, p99 {:>6} us, p99.9 {:>6} us, max {:>7} us",
+        took.len(),
+        at(50.0),
+        at(99.0),
+        at(99.9),
+        at(100.0)
+    );
+    at(99.0)
+}
+
+fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied().unwrap_or_default()
+}
+
+async fn speed(reactor: &Reactor, base: &Path, rounds: u64, bytes: u64) {
+    for codec in [Codec::None, Codec::Lz4, Codec::Zstd] {
+        let (mut wall, mut per_core) = (Vec::new(), Vec::new());
+        for round in 0..rounds {
+            let host = Host::new(reactor.clone(), Fence::new());
+            let dir = base.join(format!("speed-{round}"));
+            let partition = dirty(&host, dir.clone(), bytes, codec).await;
+            let (by_clock, by_cpu, text) = clean(&partition).await;
+            println!("{codec}: {text}");
+            wall.push(by_clock);
+            per_core.push(by_cpu);
+            partition.close().await.expect("closed");
+            fs::remove_dir_all(dir).expect("removed");
+        }
+        println!(
+            "{codec}: medians of {rounds}: {:.0} MB/s by the clock, {:.0} MB per CPU-second\n",
+            median(wall),
+            median(per_core)
+        );
+    }
+}
+
+async fn disturbance(
+    reactor: &Reactor,
+    base: &Path,
+    rounds: u64,
+    bytes: u64,
+    durability: Durability,
+) {
+    println!(
+        "{durability:?}: a produce of 16 KiB every {EVERY:?}, with and without a cleaning on the same shard"
+    );
+    let (mut with, mut without) = (Vec::new(), Vec::new());
+    for round in 0..rounds {
+        let host = Host::new(reactor.clone(), Fence::new());
+        let dirs = [
+            base.join(format!("dirty-{round}")),
+            base.join(format!("busy-{round}")),
+        ];
+        let log = dirty(&host, dirs[0].clone(), bytes, Codec::None).await;
+        let busy = make(&host, dirs[1].clone(), config(durability, false)).await;
+        // The cleaning and a pause of its length, in turns.
+        let mut length = Duration::from_secs(3);
+        for cleans in [round % 2 == 0, round % 2 != 0] {
+            let stop = Rc::new(Cell::new(false));
+            let load = reactor.spawn(producing(reactor.clone(), busy.clone(), Rc::clone(&stop)));
+            if cleans {
+                let began = reactor.now();
+                let (_, _, text) = clean(&log).await;
+                length = reactor.now().duration_since(began);
+                println!("  round {round}: {text}");
+            } else {
+                reactor.sleep(length.max(Duration::from_secs(1))).await;
+            }
+            stop.set(true);
+            let took = load.await;
+            if cleans {
+                with.push(tell("cleaning", took) as f64);
+            } else {
+                without.push(tell("quiet", took) as f64);
+            }
+        }
+        log.close().await.expect("closed");
+        busy.close().await.expect("closed");
+        for dir in dirs {
+            fs::remove_dir_all(dir).expect("removed");
+        }
+    }
+    let ratio = with
+        .iter()
+        .zip(&without)
+        .map(|(with, without)| with / without);
+    println!(
+        "{durability:?}: medians of {rounds} rounds: p99 {:.0} us while cleaning, {:.0} us without, ratio {:.2}\n",
+        median(with.clone()),
+        median(without.clone()),
+        median(ratio.collect())
+    );
+}
+
+async fn measure(reactor: Reactor) {
+    let argument = |place, default| {
+        std::env::args()
+            .nth(place)
+            .map_or(default, |text| text.parse().expect("a number"))
+    };
+    let (rounds, mebibytes): (u64, u64) = (argument(1, 5), argument(2, 512));
+    let base =
+        std::env::var_os("HIGHWATER_BENCH_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
+    let base = base.join(format!(
+        "highwater-compaction-{:016x}",
+        reactor.random_u64()
+    ));
+    fs::create_dir_all(&base).expect("a directory");
+    speed(&reactor, &base, rounds.min(3), mebibytes << 20).await;
+    for durability in [Durability::Written, Durability::Flushed] {
+        disturbance(&reactor, &base, rounds, mebibytes << 20, durability).await;
+    }
+    fs::remove_dir_all(&base).expect("removed");
+}
+
+fn main() {
+    let options = Options {
+        shards: 1,
+        pin: false,
+        ..Options::default()
+    };
+    highwater_reactor::run(options, measure)
+        .expect("started")
+        .join()
+        .expect("ended well");
+}
