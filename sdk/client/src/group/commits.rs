@@ -12,6 +12,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use super::{Committed, Retry, Shared, commit_offsets};
 use crate::error::{Error, Result, TopicPartition};
 
+/// So many waiters are not worth looking through.
+const WAITERS_KEPT: usize = 64;
+
 pub(crate) type Offsets = BTreeMap<TopicPartition, Committed>;
 
 /// What waits to be committed.
@@ -26,6 +29,10 @@ struct Queue {
     /// The latest of each partition.
     offsets: Offsets,
     waiters: Vec<Waiter>,
+    /// At how many waiters to look for those that nobody waits for.
+    purge_at: usize,
+    /// Whether there is a next round.
+    is_asked: bool,
     closed: bool,
 }
 
@@ -59,6 +66,12 @@ impl Commits {
             let mut queue = self.lock();
             if !queue.closed {
                 queue.offsets.extend(offsets);
+                queue.is_asked = true;
+                if queue.waiters.len() >= queue.purge_at {
+                    // Those that nobody waits for leave no trace but their offsets.
+                    queue.waiters.retain(|waiter| !waiter.done.is_closed());
+                    queue.purge_at = (2 * queue.waiters.len()).max(WAITERS_KEPT);
+                }
                 queue.waiters.push(Waiter { places, done });
             }
         }
@@ -81,7 +94,7 @@ impl Commits {
         loop {
             {
                 let mut queue = self.lock();
-                if !queue.waiters.is_empty() {
+                if std::mem::take(&mut queue.is_asked) {
                     return Some((
                         std::mem::take(&mut queue.offsets),
                         std::mem::take(&mut queue.waiters),
