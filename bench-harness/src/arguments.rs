@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use highwater::Assignor;
 use highwater_record::Compression;
 
 use crate::identity::RECORD_BYTES_MIN;
@@ -29,6 +30,9 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Kill the embedded engine with SIGKILL again and again under load, restart it, and check that nothing acknowledged is lost.
     Crash(Crash),
+    /// Let members of one consumer group join, leave and die while a producer writes: how long until every partition has its
+    /// reader again, how many records are read twice, and that none is skipped.
+    Churn(Churn),
     /// Run the embedded engine alone, as the other commands do in a process of its own.
     #[command(hide = true)]
     Engine(Engine),
@@ -112,6 +116,53 @@ pub(crate) struct Crash {
     pub(crate) rate: u64,
     /// Where the temporary directory goes.
     #[arg(long, value_name = "DIR")]
+    pub(crate) directory: Option<PathBuf>,
+    /// Write the result here as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+}
+
+/// The flags of `churn`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Churn {
+    /// Drive this broker instead of the embedded engine: any that speaks the Kafka protocol.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) bootstrap: Option<String>,
+    /// Members of the group, each with a thread and connections of its own.
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=200))]
+    pub(crate) members: u32,
+    /// Partitions of the topic.
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) partitions: u32,
+    /// Rounds: in each of them one member is killed, one joins, one leaves and one joins.
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub(crate) rounds: u32,
+    /// How members share the partitions: range, roundrobin, sticky or cooperative-sticky.
+    #[arg(long, value_name = "NAME", default_value = "cooperative-sticky")]
+    pub(crate) assignor: Assignor,
+    /// After how long without a heartbeat a member counts as dead.
+    #[arg(long, value_name = "MS", default_value_t = 6000)]
+    pub(crate) session_timeout_ms: u64,
+    /// How often members are heard of, and how soon they hear of a change.
+    #[arg(long, value_name = "MS", default_value_t = 1000)]
+    pub(crate) heartbeat_ms: u64,
+    /// How often members commit.
+    #[arg(long, value_name = "MS", default_value_t = 1000)]
+    pub(crate) commit_ms: u64,
+    /// Records per second.
+    #[arg(long, value_name = "RECORDS", default_value_t = 10_000)]
+    pub(crate) rate: u64,
+    /// The size of a record's value, in bytes.
+    #[arg(long, value_name = "BYTES", default_value_t = 256, value_parser = clap::value_parser!(u32).range(RECORD_BYTES_MIN as i64..=1_000_000))]
+    pub(crate) record_bytes: u32,
+    /// What an acknowledgement means.
+    #[arg(long, value_enum, default_value = "written")]
+    pub(crate) durability: Durability,
+    /// The seed of the records and of who goes.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Where the embedded engine puts its temporary directory.
+    #[arg(long, value_name = "DIR", conflicts_with = "bootstrap")]
     pub(crate) directory: Option<PathBuf>,
     /// Write the result here as JSON.
     #[arg(long, value_name = "FILE")]

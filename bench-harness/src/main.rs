@@ -10,6 +10,7 @@
 )]
 
 mod arguments;
+mod churn;
 mod crash;
 mod embedded;
 mod engine;
@@ -52,6 +53,12 @@ fn main() -> ExitCode {
                 "beside the load: {}read anew:       {}",
                 outcome.live, outcome.verdict
             );
+            Ok(outcome.is_clean())
+        }),
+        Some(Command::Churn(flags)) => load(async {
+            let outcome = churn::churn(flags).await?;
+            write_json(flags.json.as_deref(), &outcome)?;
+            print!("{outcome}");
             Ok(outcome.is_clean())
         }),
         None => load(async {
