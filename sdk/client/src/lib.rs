@@ -25,6 +25,44 @@
 //! # }
 //! ```
 //!
+//! # Groups
+//!
+//! Consumers of one group share the partitions of their topics; when one goes away, the others go on
+//! where the group has committed.
+//!
+//! ```no_run
+//! # use highwater::{Client, Rebalance};
+//! # async fn example(client: Client) -> highwater::Result<()> {
+//! let mut consumer = client
+//!     .consumer()
+//!     .group("billing")
+//!     .subscribe(["orders"])
+//!     .on_rebalance(|rebalance, group| async move {
+//!         if let Rebalance::Revoked(positions) = rebalance {
+//!             let read = positions.into_iter().filter_map(|(place, at)| Some((place, at?)));
+//!             // Another member gets these only after this future has ended.
+//!             let _ = group.commit(read).await;
+//!         }
+//!     })
+//!     .build()
+//!     .await?;
+//! while let Some(record) = consumer.next().await? {
+//!     println!("{} {}: {:?}", record.partition(), record.offset(), record.value());
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Partitions come and go only within a call for records ([`Consumer::next`], [`Consumer::next_batch`]):
+//! what was handed out before that call counts as dealt with, and nothing of a partition is handed out
+//! after it was let go. That call is also what says that the application is alive; one that does not
+//! come for `max.poll.interval.ms` takes the member out of its group. A task in the background keeps
+//! the member's place meanwhile. Positions are committed every `auto.commit.interval.ms`, before
+//! partitions are let go, and at [`Consumer::shutdown`], unless `enable.auto.commit` is off.
+//!
+//! Members speak the classic protocol, eager or cooperative (KIP-429), with Kafka's assignors: see
+//! [`Assignor`].
+//!
 //! # Cancellation
 //!
 //! Every future here may be dropped at any time. What that means is said at each method; nothing
