@@ -8,16 +8,16 @@ use super::group::ConsumerGroup;
 use super::held::{Held, Slot};
 use super::member::{Classic, Holds, Member, Progress, Wants, sorted};
 use super::refusal::Refusal;
-use crate::assignor::Assignment;
 use crate::classic::{self, CONSUMER, ClassicGroup, Parked, Protocol, State};
 use crate::config::Config;
 use crate::world::{Topics, World};
-use highwater_wire::ErrorCode;
 use highwater_wire::consumer_protocol::{
     ConsumerProtocolAssignment, ConsumerProtocolSubscription, TopicPartition,
 };
-use std::collections::BTreeMap;
+use highwater_wire::{Array, ErrorCode};
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use uuid::Uuid;
 
 /// A classic group as it is to be from now on.
 pub(super) struct Upgrade {
@@ -50,7 +50,7 @@ impl Waits {
 }
 
 /// What a classic group is to be when a member of the consumer protocol joins it. Everybody keeps what the last generation
-/// gave them.
+/// gave them, and what they said they hold and nobody else was given: a rebalance may be under way.
 pub(super) fn upgrade(
     classic: &ClassicGroup,
     config: &Config,
@@ -67,11 +67,22 @@ pub(super) fn upgrade(
         return refuse("it has more members than a consumer group may have");
     }
     let mut members = Vec::new();
+    let mut claims = Vec::new();
     for (id, member) in &classic.members {
-        let Some(member) = upgraded(classic, member, topics) else {
+        let Some((member, claimed)) = upgraded(classic, member, topics) else {
             return refuse("a subscription or an assignment of its members cannot be read");
         };
+        claims.push(claimed);
         members.push((id, member));
+    }
+    let given = members
+        .iter()
+        .flat_map(|(_, member)| member.holds.assigned.iter());
+    let mut taken: BTreeSet<(Uuid, i32)> = given.map(|slot| (slot.topic, slot.partition)).collect();
+    for ((_, member), mut claimed) in members.iter_mut().zip(claims) {
+        claimed.retain(|slot| taken.insert((slot.topic, slot.partition)));
+        let held = &mut member.holds.assigned;
+        *held = held.with(&claimed.into_iter().collect());
     }
 
     let mut changes = vec![Change::NoClassic];
@@ -125,13 +136,30 @@ pub(super) fn upgrade(
     })
 }
 
-/// A member with what the last generation gave it; nothing where that cannot be read.
-fn upgraded(group: &ClassicGroup, member: &classic::Member, topics: &dyn Topics) -> Option<Member> {
+/// A member with what the last generation gave it, and what it said it holds; nothing where that cannot be read.
+fn upgraded(
+    group: &ClassicGroup,
+    member: &classic::Member,
+    topics: &dyn Topics,
+) -> Option<(Member, Vec<Slot>)> {
     let metadata = match group.protocol.as_deref() {
         Some(protocol) => member.metadata(protocol),
         None => &member.protocols.first()?.metadata,
     };
     let (subscription, _) = ConsumerProtocolSubscription::decode_prefixed(metadata).ok()?;
+    let slots = |parts: &Array<'_, TopicPartition<'_>>| {
+        let mut slots = Vec::new();
+        for topic in parts {
+            if let Some(known) = topics.by_name(topic.topic) {
+                slots.extend(topic.partitions.iter().map(|partition| Slot {
+                    topic: known.id,
+                    partition,
+                    epoch: group.generation,
+                }));
+            }
+        }
+        slots
+    };
     let mut assigned = Vec::new();
     if !member.assignment.is_empty() {
         let (given, _) = ConsumerProtocolAssignment::decode_prefixed(&member.assignment).ok()?;
@@ -139,17 +167,9 @@ fn upgraded(group: &ClassicGroup, member: &classic::Member, topics: &dyn Topics)
         if given.user_data.is_some_and(|data| !data.is_empty()) {
             return None;
         }
-        for topic in &given.assigned_partitions {
-            if let Some(known) = topics.by_name(topic.topic) {
-                assigned.extend(topic.partitions.iter().map(|partition| Slot {
-                    topic: known.id,
-                    partition,
-                    epoch: group.generation,
-                }));
-            }
-        }
+        assigned = slots(&given.assigned_partitions);
     }
-    Some(Member {
+    let member = Member {
         wants: Wants {
             instance: member.instance.clone(),
             rack: rack(&subscription),
@@ -174,7 +194,8 @@ fn upgraded(group: &ClassicGroup, member: &classic::Member, topics: &dyn Topics)
             assigned: assigned.into_iter().collect(),
             revoking: Held::default(),
         },
-    })
+    };
+    Some((member, slots(&subscription.owned_partitions)))
 }
 
 /// The topics of a subscription.
@@ -206,7 +227,8 @@ pub(super) fn is_due(group: &ConsumerGroup, config: &Config, gone: &[Rc<str>]) -
         && count <= config.group_size_max
 }
 
-/// What a consumer group is to be when only classic members are left: stable, with the last target as its assignment.
+/// What a consumer group is to be when only classic members are left: stable, and each has what it holds, which is its
+/// target where it has reached that. (Kafka gives it its target, and forgets what it has still to let go of.)
 pub(super) fn downgrade(
     group: &ConsumerGroup,
     gone: &[Rc<str>],
@@ -220,9 +242,12 @@ pub(super) fn downgrade(
         !gone.contains(id) && replacement.is_none_or(|replacement| replacement.before != id)
     };
     let members = group.members.iter().filter(|(id, _)| stays(id));
-    let members = members.map(|(id, member)| (id, id, &member.wants));
-    let replacement = replacement.map(|new| (new.member, new.before, new.wants));
-    for (id, place, wants) in members.chain(replacement) {
+    let members = members.map(|(id, member)| (id, &member.holds, &member.wants));
+    let replacement = replacement.and_then(|new| {
+        let before = group.members.get(new.before)?;
+        Some((new.member, &before.holds, new.wants))
+    });
+    for (id, holds, wants) in members.chain(replacement) {
         let Some(known) = &wants.classic else {
             continue;
         };
@@ -240,7 +265,7 @@ pub(super) fn downgrade(
                     metadata: metadata.clone(),
                 })
                 .collect(),
-            assignment: assignment(known, group.target(place), topics),
+            assignment: assignment(known, &holds.assigned.with(&holds.revoking), topics),
             parked_join: None,
             parked_sync: None,
             is_new: false,
@@ -253,18 +278,18 @@ pub(super) fn downgrade(
 }
 
 /// Partitions as a classic member reads them, in the version that it speaks.
-pub(super) fn assignment(member: &Classic, given: &Assignment, topics: &dyn Topics) -> Box<[u8]> {
+pub(super) fn assignment(member: &Classic, held: &Held, topics: &dyn Topics) -> Box<[u8]> {
     let version = member.protocols.first().and_then(|(_, metadata)| {
         let read = ConsumerProtocolSubscription::decode_prefixed(metadata);
         read.ok().map(|(_, version)| version)
     });
     let given = ConsumerProtocolAssignment {
-        assigned_partitions: given
+        assigned_partitions: held
             .topics()
-            .filter_map(|(topic, partitions)| {
+            .filter_map(|(topic, slots)| {
                 Some(TopicPartition {
                     topic: topics.by_id(&topic)?.name,
-                    partitions: partitions.into(),
+                    partitions: slots.iter().map(|slot| slot.partition).collect(),
                 })
             })
             .collect(),

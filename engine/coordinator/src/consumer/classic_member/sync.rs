@@ -1,9 +1,7 @@
 //! SyncGroup on a consumer group: what a member may hold, in the members' own bytes.
 
 use super::{await_join, classic_member};
-use crate::assignor::Assignment;
 use crate::classic::{self, CONSUMER, Parked};
-use crate::consumer::held::Held;
 use crate::consumer::member::Progress;
 use crate::consumer::time_outs::set;
 use crate::consumer::{find, migrate};
@@ -56,8 +54,7 @@ fn collect(
         await_join(coordinator, world, group_id, id, rebalance_ms);
         return Err(ErrorCode::RebalanceInProgress);
     }
-    let given = given(&member.holds.assigned);
-    let assignment = migrate::assignment(classic, &given, world.topics());
+    let assignment = migrate::assignment(classic, &member.holds.assigned, world.topics());
     let session_ms = classic.session_timeout_ms.into();
     let (group, member) = (group_id.clone(), id.clone());
     coordinator
@@ -71,10 +68,4 @@ fn collect(
         session_ms,
     );
     Ok(assignment)
-}
-
-fn given(held: &Held) -> Assignment {
-    held.iter()
-        .map(|slot| (slot.topic, slot.partition))
-        .collect()
 }

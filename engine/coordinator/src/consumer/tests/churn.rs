@@ -5,13 +5,13 @@ use proptest::prelude::*;
 
 /// A member as a client: it holds what it was told until it was told otherwise, and lets go before it says so.
 #[derive(Debug, Default)]
-struct Client {
-    id: String,
+pub(super) struct Client {
+    pub(super) id: String,
     instance: Option<String>,
-    wants: Vec<&'static str>,
+    pub(super) wants: Vec<&'static str>,
     pattern: Option<&'static str>,
     epoch: i32,
-    held: BTreeSet<(String, i32)>,
+    pub(super) held: BTreeSet<(String, i32)>,
     /// What it is told to hold, where that is something else.
     told: Option<BTreeSet<(String, i32)>>,
     /// What it said last that it holds.
@@ -21,7 +21,15 @@ struct Client {
 const TOPICS: [&str; 3] = ["a", "b", "ab"];
 
 impl Client {
-    fn heartbeat(&mut self, house: &mut House) {
+    pub(super) fn new(id: String, wants: Vec<&'static str>) -> Self {
+        Self {
+            id,
+            wants,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn heartbeat(&mut self, house: &mut House) {
         let told = self.told.take();
         let has_news = told.is_some() || self.held != self.said;
         if let Some(told) = told {

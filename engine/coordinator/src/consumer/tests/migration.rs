@@ -24,7 +24,7 @@ fn subscription(topics: &[&str], owned: &[(&str, &[i32])]) -> Vec<u8> {
     subscription.encode_prefixed(1).unwrap()
 }
 
-fn assigned(parts: &[(&str, &[i32])], user_data: Option<&[u8]>) -> Vec<u8> {
+pub(super) fn assigned(parts: &[(&str, &[i32])], user_data: Option<&[u8]>) -> Vec<u8> {
     let assigned = parts.iter().map(|(topic, partitions)| TopicPartition {
         topic,
         partitions: partitions.to_vec().into(),
@@ -37,7 +37,7 @@ fn assigned(parts: &[(&str, &[i32])], user_data: Option<&[u8]>) -> Vec<u8> {
 }
 
 impl House {
-    fn caller(&mut self, version: i16) -> Caller<'static> {
+    pub(super) fn caller(&mut self, version: i16) -> Caller<'static> {
         self.world.drawn += 1;
         Caller {
             ticket: Ticket(self.world.drawn),
@@ -47,12 +47,12 @@ impl House {
         }
     }
 
-    fn take(&mut self, ticket: Ticket) -> Classic {
+    pub(super) fn take(&mut self, ticket: Ticket) -> Classic {
         self.world.classic.remove(&ticket).expect("answered")
     }
 
     /// Sends a JoinGroup; the answer may come later.
-    fn send_join(
+    pub(super) fn send_join(
         &mut self,
         member: &str,
         instance: Option<&str>,
@@ -81,7 +81,12 @@ impl House {
     }
 
     /// Joins a consumer group as a classic member: its generation.
-    fn old_join(&mut self, member: &str, topics: &[&str], owned: &[(&str, &[i32])]) -> i32 {
+    pub(super) fn old_join(
+        &mut self,
+        member: &str,
+        topics: &[&str],
+        owned: &[(&str, &[i32])],
+    ) -> i32 {
         let ticket = self.send_join(member, None, topics, owned);
         match self.take(ticket) {
             Classic::Joined {
@@ -93,11 +98,27 @@ impl House {
         }
     }
 
-    fn old_sync(&mut self, member: &str, generation: i32) -> Classic {
+    pub(super) fn old_sync(&mut self, member: &str, generation: i32) -> Classic {
         self.old_assign(member, generation, &[])
     }
 
-    fn old_assign(&mut self, member: &str, generation: i32, given: &[(&str, Vec<u8>)]) -> Classic {
+    pub(super) fn old_assign(
+        &mut self,
+        member: &str,
+        generation: i32,
+        given: &[(&str, Vec<u8>)],
+    ) -> Classic {
+        let ticket = self.send_sync(member, generation, given);
+        self.take(ticket)
+    }
+
+    /// Sends a SyncGroup; the answer may come later.
+    pub(super) fn send_sync(
+        &mut self,
+        member: &str,
+        generation: i32,
+        given: &[(&str, Vec<u8>)],
+    ) -> Ticket {
         let caller = self.caller(5);
         let assignments = given.iter().map(|(id, given)| SyncGroupRequestAssignment {
             member_id: id,
@@ -114,10 +135,10 @@ impl House {
         };
         self.coordinator
             .sync_group(&mut self.world, &caller, &request);
-        self.take(caller.ticket)
+        caller.ticket
     }
 
-    fn old_beat(&mut self, member: &str, generation: i32) -> ErrorCode {
+    pub(super) fn old_beat(&mut self, member: &str, generation: i32) -> ErrorCode {
         let caller = self.caller(4);
         let request = HeartbeatRequest {
             group_id: GROUP,
@@ -133,7 +154,7 @@ impl House {
         }
     }
 
-    fn old_leave(&mut self, members: &[(&str, Option<&str>)]) -> Classic {
+    pub(super) fn old_leave(&mut self, members: &[(&str, Option<&str>)]) -> Classic {
         let caller = self.caller(5);
         let members = members.iter().map(|(id, instance)| MemberIdentity {
             member_id: id,
@@ -151,7 +172,7 @@ impl House {
     }
 
     /// A classic group of one member, which has all four partitions of `a`.
-    fn classic(&mut self, user_data: Option<&[u8]>) -> String {
+    pub(super) fn classic(&mut self, user_data: Option<&[u8]>) -> String {
         let ticket = self.send_join("", None, &["a"], &[]);
         let Classic::Joined { member, .. } = self.take(ticket) else {
             panic!()
@@ -171,7 +192,7 @@ impl House {
         member
     }
 
-    fn classic_state(&self) -> State {
+    pub(super) fn classic_state(&self) -> State {
         match self.coordinator.groups.get(GROUP) {
             Some(Group::Classic(group)) => group.state,
             other => panic!("{other:?}"),
@@ -244,6 +265,7 @@ fn a_member_that_waits_for_a_generation_is_asked_to_join_again() {
         member: member.clone(),
         generation: -1,
         leader: String::new(),
+        members: Vec::new(),
     };
     assert_eq!(house.take(waiting), expected);
     let generation = house.old_join(&member, &["a"], &[]);
@@ -323,6 +345,7 @@ fn a_consumer_group_becomes_classic_when_the_last_member_of_the_new_protocol_goe
             member: old.clone(),
             generation: 3,
             leader: old.clone(),
+            members: vec![old.clone()],
         }
     );
     let all = assigned(&[("a", &[0, 1, 2, 3])], None);

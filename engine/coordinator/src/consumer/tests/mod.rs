@@ -8,6 +8,7 @@ mod churn;
 mod heartbeat;
 mod metadata;
 mod migration;
+mod mixed;
 mod patterns;
 
 use super::ConsumerGroup;
@@ -93,6 +94,8 @@ enum Classic {
         member: String,
         generation: i32,
         leader: String,
+        /// Who is in the generation, as the leader hears it.
+        members: Vec<String>,
     },
     Synced(ErrorCode, Parts),
     Code(ErrorCode),
@@ -274,6 +277,11 @@ fn classic(response: &Response<'_>) -> Classic {
             member: joined.member_id.to_owned(),
             generation: joined.generation_id,
             leader: joined.leader.to_owned(),
+            members: joined
+                .members
+                .iter()
+                .map(|member| member.member_id.to_owned())
+                .collect(),
         },
         Response::SyncGroup(synced) => {
             let given = match synced.assignment {
