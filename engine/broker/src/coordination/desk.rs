@@ -26,6 +26,7 @@ use highwater_wire::message::list_groups::ListedGroup;
 
 use super::call::call;
 use super::inquiry::{Inquiry, Reply};
+use super::offsets_topic;
 use super::outbox::{Due, Outbox};
 use super::refusal;
 use super::surroundings::{Press, Surroundings, now_ms};
@@ -74,8 +75,8 @@ enum Standing {
 /// See the module.
 pub(crate) struct Desk {
     index: i32,
-    /// How many partitions the topic has.
-    partitions: i32,
+    /// How many partitions the topic has by now.
+    partitions: Cell<i32>,
     partition: Partition,
     reactor: Reactor,
     state: RefCell<State>,
@@ -116,7 +117,7 @@ impl Desk {
     ) -> Rc<Desk> {
         Rc::new(Desk {
             index,
-            partitions,
+            partitions: Cell::new(partitions),
             partition,
             reactor: reactor.clone(),
             state: RefCell::new(State {
@@ -144,7 +145,7 @@ impl Desk {
 
     /// Whether a group belongs to this partition.
     fn is_home_of(&self, group: &str) -> bool {
-        partition_for(group, self.partitions) == self.index
+        partition_for(group, self.partitions.get()) == self.index
     }
 
     /// Asks the coordinator.
@@ -347,6 +348,9 @@ impl Desk {
 
     /// Takes changed settings and topics in.
     pub(super) fn apply(self: &Rc<Self>, means: Means<'_>, config: &Config) {
+        if let Some(topic) = means.image.topic(offsets_topic::NAME) {
+            self.partitions.set(offsets_topic::partitions(topic));
+        }
         {
             let mut state = self.state.borrow_mut();
             if state.config != *config {

@@ -5,6 +5,7 @@ use highwater_record::{BatchBuilder, Compression, Compressor, Producer};
 use highwater_wire::message::consumer_group_heartbeat::{
     ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, TopicPartitions,
 };
+use highwater_wire::message::create_partitions::{CreatePartitionsRequest, CreatePartitionsTopic};
 use highwater_wire::message::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
 use highwater_wire::message::find_coordinator::{FindCoordinatorRequest, FindCoordinatorResponse};
 use highwater_wire::message::heartbeat::{HeartbeatRequest, HeartbeatResponse};
@@ -837,4 +838,36 @@ fn what_is_no_group_record_is_passed_over() {
     let mut peer = broker.peer();
     let found = broker.world.run(loaded(&mut peer, &["t"]));
     assert_eq!(found, [Ok(vec![(0, 1), (1, 2)])]);
+}
+
+#[test]
+fn when_the_offsets_topic_grows_every_group_is_still_answered_for() {
+    let broker = broker(76, 3);
+    let mut peer = broker.peer();
+    let names: Vec<String> = (0..40).map(|n| format!("group-{n}")).collect();
+    let groups: Vec<&str> = names.iter().map(String::as_str).collect();
+    broker.world.run(async {
+        for group in &groups {
+            assert_eq!(peer.commit(group, None, &[(0, 1)]).await, [0]);
+        }
+        let request = CreatePartitionsRequest {
+            topics: [CreatePartitionsTopic {
+                name: "__consumer_offsets",
+                count: 7,
+                ..CreatePartitionsTopic::default()
+            }]
+            .into(),
+            timeout_ms: 1000,
+            ..CreatePartitionsRequest::default()
+        };
+        peer.ask(3, &request).await;
+        // As in Kafka, a group whose place has changed begins anew; none is left without an answer.
+        let found = loaded(&mut peer, &groups).await;
+        assert!(found.iter().all(Result::is_ok), "{found:?}");
+        for group in &groups {
+            assert_eq!(peer.commit(group, None, &[(0, 2)]).await, [0]);
+        }
+        let expected = vec![Ok(vec![(0, 2)]); groups.len()];
+        assert_eq!(peer.offsets(&groups).await, expected);
+    });
 }
