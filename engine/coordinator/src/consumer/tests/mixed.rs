@@ -72,8 +72,7 @@ impl Old {
                     let mut given = Vec::new();
                     if leader == self.id {
                         for (place, member) in members.iter().enumerate() {
-                            let all = 0..PARTITIONS;
-                            let part = all.filter(|p| *p as usize % members.len() == place);
+                            let part = (0..PARTITIONS).skip(place).step_by(members.len());
                             let part: Vec<i32> = part.collect();
                             given.push((&**member, assigned(&[(TOPIC, &part)], None)));
                         }
