@@ -289,7 +289,7 @@ async fn read(
     let client = load::client(&bootstrap).await?;
     let mut consumer = client
         .consumer()
-        .group("churn")
+        .group(&shared.topic)
         .subscribe([&shared.topic])
         .offset_reset(OffsetReset::Earliest)
         .assignors([arguments.assignor])

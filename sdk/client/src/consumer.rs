@@ -275,8 +275,9 @@ impl Consumer {
     ///
     /// # Errors
     ///
-    /// An unknown topic or partition, or a time-out.
+    /// An unknown topic or partition, a time-out, or that a group gives it its partitions.
     pub async fn assign(&mut self, place: &TopicPartition, start: Start) -> Result<()> {
+        self.check_by_hand()?;
         let count = self.shared.client.partition_count(&place.topic).await?;
         if place.partition < 0 || place.partition >= count {
             let why = format!("topic {:?} has {count} partitions", place.topic);
@@ -292,14 +293,24 @@ impl Consumer {
     ///
     /// # Errors
     ///
-    /// An unknown topic, or a time-out.
+    /// An unknown topic, a time-out, or that a group gives it its partitions.
     pub async fn assign_topic(&mut self, topic: &str, start: Start) -> Result<()> {
+        self.check_by_hand()?;
         let count = self.shared.client.partition_count(topic).await?;
         let topic: Arc<str> = topic.into();
         for partition in 0..count {
             self.assign_known(&TopicPartition::new(Arc::clone(&topic), partition), start);
         }
         Ok(())
+    }
+
+    fn check_by_hand(&self) -> Result<()> {
+        match &self.membership {
+            Some(membership) if membership.group.is_member() => Err(Error::config(
+                "the group gives this consumer its partitions",
+            )),
+            Some(_) | None => Ok(()),
+        }
     }
 
     fn assign_known(&mut self, place: &TopicPartition, start: Start) {

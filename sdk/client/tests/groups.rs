@@ -434,6 +434,11 @@ async fn a_topic_that_grows_or_is_made_later_is_shared_out_too() {
     has(&mut consumer, 6).await;
     consumer.subscribe([&later]).unwrap();
     has(&mut consumer, 2).await;
+    let error = consumer
+        .assign_topic(&later, Start::Earliest)
+        .await
+        .unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::Config);
 }
 
 #[tokio::test]
