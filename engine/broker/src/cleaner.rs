@@ -109,6 +109,7 @@ async fn clean(next: &Dirtiest, workshop: &mut Workshop, config: &CleanerConfig)
     let (topic, partition) = (&next.topic.name, next.index);
     let pace = Pace {
         bytes_per_second_max: config.io_bytes_per_second_max,
+        ..Pace::default()
     };
     match next.partition.compact(workshop, &next.dirt, pace).await {
         Ok(Some(cleaned)) => {

@@ -111,12 +111,16 @@ async fn dirty(host: &Host, dir: PathBuf, bytes: u64, codec: Codec) -> Partition
 
 /// Cleans it, and says how: MB/s of the clock and of CPU time.
 #[allow(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
-async fn clean(partition: &Partition) -> (f64, f64, String) {
+async fn clean(partition: &Partition, busy_percent_max: u8) -> (f64, f64, String) {
     let mut workshop = Workshop::new(256 << 10, MapLimits::default());
     let dirt = partition.dirt().expect("compacted");
+    let pace = Pace {
+        busy_percent_max,
+        ..Pace::default()
+    };
     let (began, cpu_before) = (Instant::now(), cpu());
     let cleaned = partition
-        .compact(&mut workshop, &dirt, Pace::default())
+        .compact(&mut workshop, &dirt, pace)
         .await
         .expect("no fault")
         .expect("dirty");
@@ -173,18 +177,19 @@ fn percentile(sorted: &[u64], percent: f64) -> u64 {
         .unwrap_or(0)
 }
 
-fn tell(what: &str, mut took: Vec<u64>) -> u64 {
+fn tell(what: &str, mut took: Vec<u64>) -> f64 {
     took.sort_unstable();
     let at = |percent| percentile(&took, percent);
     println!(
-        "    {what:<10} {:>6} produces: p50 {:>6} us, p99 {:>6} us, p99.9 {:>6} us, max {:>7} us",
+        "  {what:<22} {:>6} produces: p50 {:>6} us, p90 {:>6} us, p99 {:>6} us, p99.9 {:>6} us, max {:>7} us",
         took.len(),
         at(50.0),
+        at(90.0),
         at(99.0),
         at(99.9),
         at(100.0)
     );
-    at(99.0)
+    at(99.0) as f64
 }
 
 fn median(mut figures: Vec<f64>) -> f64 {
@@ -199,7 +204,7 @@ async fn speed(reactor: &Reactor, base: &Path, rounds: u64, bytes: u64) {
             let host = Host::new(reactor.clone(), Fence::new());
             let dir = base.join(format!("speed-{round}"));
             let partition = dirty(&host, dir.clone(), bytes, codec).await;
-            let (by_clock, by_cpu, text) = clean(&partition).await;
+            let (by_clock, by_cpu, text) = clean(&partition, 100).await;
             println!("{codec}: {text}");
             wall.push(by_clock);
             per_core.push(by_cpu);
@@ -214,6 +219,13 @@ async fn speed(reactor: &Reactor, base: &Path, rounds: u64, bytes: u64) {
     }
 }
 
+/// What goes on beside the produces.
+const BESIDE: [(&str, u8); 3] = [
+    ("quiet", 0),
+    ("cleaning, as by default", 50),
+    ("cleaning, full speed", 100),
+];
+
 async fn disturbance(
     reactor: &Reactor,
     base: &Path,
@@ -222,54 +234,56 @@ async fn disturbance(
     durability: Durability,
 ) {
     println!(
-        "{durability:?}: a produce of 16 KiB every {EVERY:?}, with and without a cleaning on the same shard"
+        "{durability:?}: a produce of 16 KiB every {EVERY:?}, alone and beside a cleaning of the same shard"
     );
-    let (mut with, mut without) = (Vec::new(), Vec::new());
+    let mut took: [Vec<u64>; 3] = Default::default();
+    let mut worst: [Vec<f64>; 3] = Default::default();
     for round in 0..rounds {
         let host = Host::new(reactor.clone(), Fence::new());
-        let dirs = [
-            base.join(format!("dirty-{round}")),
-            base.join(format!("busy-{round}")),
-        ];
-        let log = dirty(&host, dirs[0].clone(), bytes, Codec::None).await;
-        let busy = make(&host, dirs[1].clone(), config(durability, false)).await;
-        // The cleaning and a pause of its length, in turns.
-        let mut length = Duration::from_secs(3);
-        for cleans in [round % 2 == 0, round % 2 != 0] {
+        let place = |what: &str| base.join(format!("{what}-{round}"));
+        let dirs = [place("paced"), place("full"), place("busy")];
+        let paced = dirty(&host, dirs[0].clone(), bytes, Codec::None).await;
+        let full = dirty(&host, dirs[1].clone(), bytes, Codec::None).await;
+        let busy = make(&host, dirs[2].clone(), config(durability, false)).await;
+        // In turns, another one first in each round.
+        for turn in 0..3 {
+            let beside = ((round + turn) % 3) as usize;
             let stop = Rc::new(Cell::new(false));
-            let load = reactor.spawn(producing(reactor.clone(), busy.clone(), Rc::clone(&stop)));
-            if cleans {
-                let began = reactor.now();
-                let (_, _, text) = clean(&log).await;
-                length = reactor.now().duration_since(began);
-                println!("  round {round}: {text}");
-            } else {
-                reactor.sleep(length.max(Duration::from_secs(1))).await;
+            let load = producing(reactor.clone(), busy.clone(), Rc::clone(&stop));
+            let load = reactor.spawn(load);
+            match BESIDE[beside] {
+                (_, 0) => reactor.sleep(Duration::from_millis(1_200)).await,
+                (_, 50) => drop(clean(&paced, 50).await),
+                (_, percent) => drop(clean(&full, percent).await),
             }
             stop.set(true);
-            let took = load.await;
-            if cleans {
-                with.push(tell("cleaning", took) as f64);
-            } else {
-                without.push(tell("quiet", took) as f64);
-            }
+            let mut some = load.await;
+            took[beside].extend(&some);
+            some.sort_unstable();
+            worst[beside].push(percentile(&some, 99.0) as f64);
         }
-        log.close().await.expect("closed");
-        busy.close().await.expect("closed");
+        for partition in [paced, full, busy] {
+            partition.close().await.expect("closed");
+        }
         for dir in dirs {
             fs::remove_dir_all(dir).expect("removed");
         }
     }
-    let ratio = with
+    let pooled: Vec<f64> = BESIDE
         .iter()
-        .zip(&without)
-        .map(|(with, without)| with / without);
-    println!(
-        "{durability:?}: medians of {rounds} rounds: p99 {:.0} us while cleaning, {:.0} us without, ratio {:.2}\n",
-        median(with.clone()),
-        median(without.clone()),
-        median(ratio.collect())
-    );
+        .zip(took)
+        .map(|((what, _), took)| tell(what, took))
+        .collect();
+    for beside in [1, 2] {
+        let ratios = worst[beside].iter().zip(&worst[0]);
+        println!(
+            "  {}: p99 of all {rounds} rounds {:.2} times that without, median of the rounds {:.2} times",
+            BESIDE[beside].0,
+            pooled[beside] / pooled[0],
+            median(ratios.map(|(with, without)| with / without).collect())
+        );
+    }
+    println!();
 }
 
 async fn measure(reactor: Reactor) {

@@ -22,6 +22,9 @@ use crate::log::Log;
 /// Bytes written before a sync: what a cleaning leaves to the device at once.
 const SYNC_BYTES: u64 = 8 << 20;
 
+/// It does not rest for longer after one slice, however long that took.
+const REST_MAX: Duration = Duration::from_millis(50);
+
 /// The way to a log that others use meanwhile.
 pub trait Access {
     /// One step on the log, within which nobody else touches it; `None` once it is not to be cleaned any more: closed,
@@ -37,13 +40,17 @@ pub trait Access {
 pub struct Pace {
     /// Bytes read and written per second (`log.cleaner.io.max.bytes.per.second`).
     pub bytes_per_second_max: f64,
+    /// The share of the time that it may be at work, of a hundred: after each slice it rests. Where the machine is busy a slice
+    /// takes longer, and so does the rest. 1 to 100.
+    pub busy_percent_max: u8,
 }
 
 impl Default for Pace {
-    /// As fast as it can.
+    /// As many bytes as half of the time brings.
     fn default() -> Pace {
         Pace {
             bytes_per_second_max: f64::MAX,
+            busy_percent_max: 50,
         }
     }
 }
@@ -106,6 +113,7 @@ pub async fn clean(
         pace,
         done: Cleaned::default(),
         ahead_until: reactor.now(),
+        busy: Duration::ZERO,
     };
     let done = cleaning.run().await;
     let Cleaning {
@@ -131,6 +139,8 @@ struct Cleaning<'a, A> {
     done: Cleaned,
     /// The work done so far is allowed to have taken until then.
     ahead_until: Instant,
+    /// How long the last slice took.
+    busy: Duration,
 }
 
 impl<A: Access> Cleaning<'_, A> {
@@ -296,6 +306,7 @@ impl<A: Access> Cleaning<'_, A> {
         work: impl FnOnce(&mut Workshop) -> T + Send + 'static,
     ) -> T {
         let mut workshop = std::mem::replace(self.workshop, Workshop::absent());
+        let began = self.reactor.now();
         let (workshop, done) = self
             .reactor
             .unblock(move || {
@@ -304,6 +315,7 @@ impl<A: Access> Cleaning<'_, A> {
             })
             .await;
         *self.workshop = workshop;
+        self.busy = self.reactor.now().duration_since(began);
         done
     }
 
@@ -320,15 +332,21 @@ impl<A: Access> Cleaning<'_, A> {
         })
     }
 
-    /// Waits until `bytes` more may have been moved.
+    /// Rests after a slice that moved so many bytes, until the next may begin.
     async fn keep_pace(&mut self, bytes: u64) {
         #[expect(clippy::cast_precision_loss, reason = "a pace, not a number of bytes")]
         let seconds = bytes as f64 / self.pace.bytes_per_second_max.max(1.0);
         let now = self.reactor.now();
         let took = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
         self.ahead_until = self.ahead_until.max(now) + took;
+        let share = u32::from(self.pace.busy_percent_max.clamp(1, 100));
+        let rest = (self.busy * (100 - share) / share).min(REST_MAX);
+        let mut until = now + rest;
         if self.ahead_until > now + Duration::from_millis(1) {
-            self.reactor.sleep_until(self.ahead_until).await;
+            until = until.max(self.ahead_until);
+        }
+        if until > now {
+            self.reactor.sleep_until(until).await;
         }
     }
 }
