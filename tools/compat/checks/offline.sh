@@ -14,5 +14,5 @@ if wants groups; then
 fi
 check kafka_reads_the_producer_snapshots 60 "files=\$(find \$data -name '*.snapshot' -path '*/compat-*' | paste -sd,); [ -n \"\$files\" ] && $dump --files \$files > \$scratch/dump && grep -q producerId \$scratch/dump"
 check highwater_verifies_the_directory 60 '"$HIGHWATER_BIN" log verify "$data"'
-check highwater_names_a_flipped_bit 30 'cp -r "$data" "$scratch/flipped" && file=$(find "$scratch/flipped" -name "*.log" -path "*-none-0/*" | sort | head -1) &&
+check highwater_names_a_flipped_bit 30 'cp -r "$data" "$scratch/flipped" && file=$(find "$scratch/flipped" -name "*.log" -path "*/compat-*" -size +8k | sort | head -1) &&
   printf "\377" | dd of="$file" bs=1 seek=5000 conv=notrunc 2>/dev/null && ! "$HIGHWATER_BIN" log verify "$scratch/flipped"'
