@@ -13,7 +13,7 @@ use highwater_reactor::{File, OpenOptions};
 use highwater_record::{HEADER_BYTES, Header, Offset, Stamped};
 
 use crate::config::Config;
-use crate::error::Error;
+use crate::error::{Error, Fence};
 use crate::names::{self, Kind};
 use crate::roll;
 use crate::segment::{Indexing, Segment, Shelf};
@@ -46,6 +46,28 @@ pub(crate) struct Active {
     has_overhang: bool,
     /// Write-back has been started up to here.
     written_back: u64,
+}
+
+/// Bytes that were appended and that nobody has handed to the device yet. Owns its handle, so that this can be done on any
+/// thread: where the device is busy the call waits, half a millisecond and more.
+#[derive(Debug)]
+#[must_use = "nothing is handed over by asking for it"]
+pub struct Fresh {
+    file: File,
+    position: u64,
+    len: u64,
+    fence: Fence,
+}
+
+impl Fresh {
+    /// Starts their write-back and does not wait for its end. No promise of durability.
+    ///
+    /// # Errors
+    /// [`Error::Failed`], which fences.
+    pub fn start_writeback(&self) -> Result<(), Error> {
+        let started = self.file.start_writeback(self.position, self.len);
+        started.map_err(|error| Error::write(&self.fence, "write back", self.file.path(), error))
+    }
 }
 
 impl Active {
@@ -195,17 +217,16 @@ impl Active {
         Ok(())
     }
 
-    /// Starts write-back of what has come since the last time.
-    pub(crate) fn start_writeback(&mut self, shelf: &Shelf<'_>) -> Result<(), Error> {
-        let len = self.bytes - self.written_back;
-        if len > 0 {
-            let started = self.file.start_writeback(self.written_back, len);
-            started.map_err(|error| {
-                Error::write(shelf.fence, "write back", self.file.path(), error)
-            })?;
-            self.written_back = self.bytes;
-        }
-        Ok(())
+    /// What has come since the last time, to be handed to the device; `None` when nothing has.
+    pub(crate) fn take_fresh(&mut self, fence: &Fence) -> Option<Fresh> {
+        let (position, len) = (self.written_back, self.bytes - self.written_back);
+        self.written_back = self.bytes;
+        (len > 0).then(|| Fresh {
+            file: self.file.clone(),
+            position,
+            len,
+            fence: fence.clone(),
+        })
     }
 
     fn cut_overhang(&mut self, shelf: &Shelf<'_>) -> Result<(), Error> {

@@ -44,6 +44,7 @@ pub mod roll;
 pub mod time_index;
 pub mod uuid_text;
 
+pub use appender::Fresh;
 pub use checkpoint::OffsetCheckpoint;
 pub use config::Config;
 pub use data_dir::DataDir;

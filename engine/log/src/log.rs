@@ -11,7 +11,7 @@ use highwater_record::{LeaderEpoch, Offset, Stamped};
 use smallvec::smallvec;
 use uuid::Uuid;
 
-use crate::appender::Active;
+use crate::appender::{Active, Fresh};
 use crate::checkpoint;
 use crate::config::Config;
 use crate::deletion::Graveyard;
@@ -305,19 +305,10 @@ impl Log {
         Ok(())
     }
 
-    /// Starts write-back of what has been appended since the last time, and does not wait for it.
-    ///
-    /// # Errors
-    /// [`Error::Failed`], which fences.
-    pub fn start_writeback(&mut self) -> Result<(), Error> {
-        let shelf = Shelf {
-            reactor: &self.reactor,
-            fence: &self.fence,
-            dir: &self.dir,
-            config: &self.config,
-            rebuilt: &self.rebuilt,
-        };
-        self.active.start_writeback(&shelf)
+    /// What has been appended to the active segment since the last time, for its write-back to be started; `None` when
+    /// nothing has.
+    pub fn take_fresh(&mut self) -> Option<Fresh> {
+        self.active.take_fresh(&self.fence)
     }
 
     /// Notes that `epoch` writes from [`Log::end_offset`] on, in `leader-epoch-checkpoint` too; the next ticket makes it

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
-use highwater_log::{Log, SyncTicket};
+use highwater_log::{Error, Fresh, Log, SyncTicket};
 use highwater_reactor::Instant;
 use highwater_record::{Batch, LeaderEpoch, Offset};
 
@@ -403,14 +403,18 @@ impl Inner {
         commit::start(self);
     }
 
-    pub(crate) fn start_write_back(&self) {
+    /// What write-back is to be started for; `None` when there is nothing, or when it is synced anyhow.
+    pub(crate) fn take_fresh(&self) -> Option<Fresh> {
         let mut core = self.core.borrow_mut();
         if core.state.config().durability == Durability::Flushed || !core.state.is_writable() {
-            return;
+            return None;
         }
         self.fresh_bytes.set(0);
-        let started = core.log_mut().start_writeback();
-        drop(core);
+        core.log_mut().take_fresh()
+    }
+
+    /// Write-back was started, or could not be.
+    pub(crate) fn wrote_back(&self, started: Result<(), Error>) {
         match started {
             Ok(()) => {}
             // The sync that follows will say what is lost, if anything is.

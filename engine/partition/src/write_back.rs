@@ -4,10 +4,11 @@
 //! It decides when, never what: it knows partitions only as things that can be told to start their write-back. With nothing
 //! unsynced it has no timer.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
+use highwater_log::Fresh;
 use highwater_reactor::{Instant, Reactor};
 
 use crate::partition::Inner;
@@ -37,6 +38,8 @@ pub(crate) struct WriteBack {
 struct Shared {
     reactor: Reactor,
     pending: RefCell<Pending>,
+    /// Whether a job of the blocking pool is under way.
+    starting: Cell<bool>,
 }
 
 #[derive(Default)]
@@ -55,6 +58,7 @@ impl WriteBack {
             shared: Rc::new(Shared {
                 reactor,
                 pending: RefCell::default(),
+                starting: Cell::new(false),
             }),
         }
     }
@@ -78,11 +82,9 @@ impl WriteBack {
         }
         pending.fresh_bytes = 0;
         drop(pending);
-        for partition in self.dirty() {
-            if partition.fresh_bytes() >= WORTHWHILE_BYTES {
-                partition.start_write_back();
-            }
-        }
+        let dirty = self.dirty();
+        let worthwhile = |partition: &&Rc<Inner>| partition.fresh_bytes() >= WORTHWHILE_BYTES;
+        self.start(dirty.iter().filter(worthwhile));
     }
 
     /// Bytes that no sync has covered, over all partitions.
@@ -114,6 +116,33 @@ impl WriteBack {
             .collect()
     }
 
+    /// Has write-back started for what these have fresh, on the blocking pool: where the device is busy the call takes its
+    /// time, and produces would wait for it. One job at a time; what comes meanwhile goes with the next.
+    fn start<'p>(&self, partitions: impl Iterator<Item = &'p Rc<Inner>>) {
+        if self.shared.starting.get() {
+            return;
+        }
+        let (asked, fresh): (Vec<_>, Vec<_>) = partitions
+            .filter_map(|partition| Some((Rc::downgrade(partition), partition.take_fresh()?)))
+            .unzip();
+        if fresh.is_empty() {
+            return;
+        }
+        self.shared.starting.set(true);
+        let shared = Rc::clone(&self.shared);
+        let job = async move {
+            let start_all = move || fresh.iter().map(Fresh::start_writeback).collect::<Vec<_>>();
+            let started = shared.reactor.unblock(start_all).await;
+            shared.starting.set(false);
+            for (partition, started) in asked.iter().zip(started) {
+                if let Some(partition) = partition.upgrade() {
+                    partition.wrote_back(started);
+                }
+            }
+        };
+        self.shared.reactor.spawn(job).detach();
+    }
+
     /// Starts write-back of what is fresh, of so many partitions.
     fn hand_over(&self) {
         let dirty = self.dirty();
@@ -125,11 +154,8 @@ impl WriteBack {
             turn
         };
         let in_turn = dirty[turn..].iter().chain(&dirty[..turn]);
-        for partition in in_turn.take(PARTITIONS_PER_INTERVAL) {
-            if partition.fresh_bytes() > 0 {
-                partition.start_write_back();
-            }
-        }
+        let in_turn = in_turn.take(PARTITIONS_PER_INTERVAL);
+        self.start(in_turn.filter(|partition| partition.fresh_bytes() > 0));
     }
 
     /// Forgets the clean, and asks the oldest one that is due for a sync: one at a time, so that a thousand partitions
