@@ -269,7 +269,7 @@ impl DataDir {
     /// [`Error::Full`]; [`Error::Failed`], which fences; [`Error::Fenced`].
     pub fn remove_deleted(&self, path: &Path) -> Result<(), Error> {
         self.fence.check()?;
-        match self.reactor.remove_dir_all(path) {
+        match self.reactor.remove_large_dir(path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 Err(Error::write(&self.fence, "remove", path, error))
             }

@@ -138,7 +138,7 @@ impl Log {
         while let Some((due, path)) = self.graveyard.files.front()
             && *due <= now
         {
-            crate::small_file::remove(&self.reactor, &self.fence, path)?;
+            crate::small_file::remove_large(&self.reactor, &self.fence, path)?;
             self.graveyard.files.pop_front();
         }
         Ok(())

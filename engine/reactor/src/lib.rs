@@ -19,6 +19,7 @@ mod file;
 mod glommio;
 mod pool;
 mod reactor;
+mod removal;
 mod shard;
 mod socket;
 mod start;

@@ -78,6 +78,35 @@ fn what_is_sent_comes_back() {
     running.join().unwrap();
 }
 
+#[test]
+fn what_is_large_is_gone_at_once_and_its_space_soon() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, folder) = (dir.path().join("large"), dir.path().join("folder"));
+    let inside = folder.join("inside");
+    let gone = (path.clone(), folder.clone());
+    on_a_shard(move |reactor| {
+        let (path, folder, inside) = (path.clone(), folder.clone(), inside.clone());
+        async move {
+            reactor.create_dir(&folder).unwrap();
+            for file in [&path, &inside] {
+                let file = reactor.open(file, OpenOptions::CREATE_NEW).unwrap();
+                file.append_at(0, &[&vec![7; 2 << 20]]).unwrap();
+            }
+            reactor.remove_large_file(&path).unwrap();
+            reactor.remove_large_dir(&folder).unwrap();
+            assert!(reactor.remove_large_file(&path).is_err(), "it is gone");
+            // Whoever comes after in the pool finds the files closed.
+            reactor.unblock(|| ()).await;
+        }
+    });
+    assert!(!gone.0.exists() && !gone.1.exists());
+    let open = std::fs::read_dir("/proc/self/fd").unwrap();
+    let held = open
+        .filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok())
+        .filter(|target| target.starts_with(dir.path()));
+    assert_eq!(held.count(), 0, "a file is still held");
+}
+
 /// What a receiver that wishes for `worthwhile` bytes at once gets in its first receive, when the peer sends `parts` one
 /// after the other and closes. The receiver waits before anything is sent.
 fn first_receive(worthwhile: usize, parts: &'static [usize]) -> usize {
