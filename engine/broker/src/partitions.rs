@@ -260,7 +260,7 @@ impl Partitions {
         let delay = Duration::from_millis(delay_ms.max(0).cast_unsigned());
         let remove = async move {
             reactor.sleep(delay).await;
-            if let Err(error) = reactor.remove_large_dir(&path) {
+            if let Err(error) = reactor.remove_large_dir(&path).await {
                 tracing::warn!(path = %path.display(), %error, "a deleted partition's files remain");
             }
         };

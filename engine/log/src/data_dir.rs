@@ -256,7 +256,7 @@ impl DataDir {
     /// one after the other, with room for other work between. What cannot be removed is left to the next start.
     pub async fn remove_leftovers(&self) {
         for path in self.leftovers.take() {
-            if let Err(error) = self.remove_deleted(&path) {
+            if let Err(error) = self.remove_deleted(&path).await {
                 tracing::warn!(path = %path.display(), %error, "a deleted topic's directory remains");
             }
             self.reactor.yield_now().await;
@@ -264,12 +264,9 @@ impl DataDir {
     }
 
     /// Removes what [`crate::Log::delete`] renamed away. What a crash leaves of it goes with the next start.
-    ///
-    /// # Errors
-    /// [`Error::Full`]; [`Error::Failed`], which fences; [`Error::Fenced`].
-    pub fn remove_deleted(&self, path: &Path) -> Result<(), Error> {
+    async fn remove_deleted(&self, path: &Path) -> Result<(), Error> {
         self.fence.check()?;
-        match self.reactor.remove_large_dir(path) {
+        match self.reactor.remove_large_dir(path).await {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 Err(Error::write(&self.fence, "remove", path, error))
             }

@@ -13,47 +13,41 @@ use crate::reactor::Reactor;
 /// A file below this is removed in no time.
 const LARGE_BYTES: u64 = 1 << 20;
 
-/// Files that are held open at once while a directory goes.
-const HELD_MAX: usize = 64;
-
 impl Reactor {
-    /// [`Self::remove_file`], for a file that may be large.
+    /// [`Self::remove_file`], for a file that may be large: its name is gone when this returns, its space a little later.
     ///
     /// # Errors
     /// As for [`Self::remove_file`]; the file is still there then.
     pub fn remove_large_file(&self, path: &Path) -> io::Result<()> {
-        // One that cannot be opened is removed all the same, and holds the shard up.
-        let held = self.open(path, OpenOptions::READ).ok();
-        self.remove_file(path)?;
-        self.let_go(held.into_iter().collect());
-        Ok(())
-    }
-
-    /// [`Self::remove_dir_all`], for a directory whose files may be large and many.
-    ///
-    /// # Errors
-    /// As for [`Self::remove_dir_all`]; some of it may be gone then.
-    pub fn remove_large_dir(&self, path: &Path) -> io::Result<()> {
-        let entries = self.list(path)?;
-        let large = entries
-            .iter()
-            .filter(|entry| !entry.is_dir && entry.len >= LARGE_BYTES);
-        let held: Vec<File> = large
-            .take(HELD_MAX)
-            .filter_map(|entry| self.open(&path.join(&entry.name), OpenOptions::READ).ok())
-            .collect();
-        self.remove_dir_all(path)?;
-        self.let_go(held);
-        Ok(())
-    }
-
-    /// Closes files on the blocking pool, one after the other.
-    fn let_go(&self, held: Vec<File>) {
-        let is_worthwhile = |file: &File| file.len().is_ok_and(|len| len >= LARGE_BYTES);
-        if held.iter().any(is_worthwhile) {
+        if let Some(held) = self.remove_and_hold(path)? {
             let reactor = self.clone();
             let closed = async move { reactor.unblock(move || drop(held)).await };
             self.spawn(closed).detach();
         }
+        Ok(())
+    }
+
+    /// [`Self::remove_dir_all`], for a directory whose files may be large and many: one after the other. Dropped half-way, some
+    /// of it is gone.
+    ///
+    /// # Errors
+    /// As for [`Self::remove_dir_all`]; some of it may be gone then.
+    pub async fn remove_large_dir(&self, path: &Path) -> io::Result<()> {
+        for entry in self.list(path)? {
+            if !entry.is_dir && entry.len >= LARGE_BYTES {
+                let held = self.remove_and_hold(&path.join(&entry.name))?;
+                self.unblock(move || drop(held)).await;
+            }
+        }
+        self.remove_dir_all(path)
+    }
+
+    /// Removes a file's name; what is left of it, if that is large. A file that cannot be opened is removed all the same, and
+    /// holds the shard up.
+    fn remove_and_hold(&self, path: &Path) -> io::Result<Option<File>> {
+        let held = self.open(path, OpenOptions::READ).ok();
+        self.remove_file(path)?;
+        let is_large = |file: &File| file.len().is_ok_and(|len| len >= LARGE_BYTES);
+        Ok(held.filter(is_large))
     }
 }
