@@ -19,7 +19,7 @@ use super::surroundings::Surroundings;
 use crate::handlers::authorized;
 
 /// The first version of OffsetFetch that names many groups (KIP-709).
-pub(super) const MANY_SINCE: i16 = 8;
+pub(crate) const FETCHES_MANY_SINCE: i16 = 8;
 
 /// The first version of OffsetFetch with an error code of its own; before it each partition has it.
 const TOP_LEVEL_ERROR_SINCE: i16 = 2;
@@ -124,7 +124,7 @@ fn fetch(
     is_mine: &dyn Fn(&str) -> bool,
 ) {
     let topics = world.topics.clone();
-    if version >= MANY_SINCE {
+    if version >= FETCHES_MANY_SINCE {
         let asked: Vec<_> = request
             .groups
             .iter()

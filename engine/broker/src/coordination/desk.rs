@@ -166,26 +166,12 @@ impl Desk {
         }
         state.tickets += 1;
         let ticket = Ticket(state.tickets);
-        let mut world = Surroundings {
-            reactor: &self.reactor,
-            partition: &self.partition,
-            topics: ImageTopics(means.image),
-            press: means.press,
-            compression: means.compression,
-            asked: Some((ticket, &inquiry)),
-            parked: &state.parked,
-            made: &mut state.made,
-        };
-        if let Err(error) = call(
-            &mut state.coordinator,
-            &mut world,
-            ticket,
-            &inquiry,
-            &is_mine,
-        ) {
+        let commit_timeout = means.commit_timeout;
+        let (coordinator, mut world) = self.world(state, means, Some((ticket, &inquiry)));
+        if let Err(error) = call(coordinator, &mut world, ticket, &inquiry, &is_mine) {
             return Asked::Answered(Err(error.into()));
         }
-        let (own, leaving) = self.settle(state, means.commit_timeout, Some((ticket, inquiry)));
+        let (own, leaving) = self.settle(state, commit_timeout, Some((ticket, inquiry)));
         drop(borrowed);
         leaving.send();
         self.release();
@@ -203,21 +189,33 @@ impl Desk {
         if state.standing != Standing::Serving {
             return;
         }
-        let mut world = Surroundings {
+        let commit_timeout = means.commit_timeout;
+        let (coordinator, mut world) = self.world(state, means, None);
+        act(coordinator, &mut world);
+        let (_, leaving) = self.settle(state, commit_timeout, None);
+        drop(borrowed);
+        leaving.send();
+        self.release();
+    }
+
+    /// The coordinator, and the world as it is for one call.
+    fn world<'a>(
+        &'a self,
+        state: &'a mut State,
+        means: Means<'a>,
+        asked: Option<(Ticket, &'a Inquiry)>,
+    ) -> (&'a mut Coordinator, Surroundings<'a>) {
+        let world = Surroundings {
             reactor: &self.reactor,
             partition: &self.partition,
             topics: ImageTopics(means.image),
             press: means.press,
             compression: means.compression,
-            asked: None,
+            asked,
             parked: &state.parked,
             made: &mut state.made,
         };
-        act(&mut state.coordinator, &mut world);
-        let (_, leaving) = self.settle(state, means.commit_timeout, None);
-        drop(borrowed);
-        leaving.send();
-        self.release();
+        (&mut state.coordinator, world)
     }
 
     /// Sorts what was answered in a call: what leaves at once, what waits until it is safe. `asked` is the request under way.

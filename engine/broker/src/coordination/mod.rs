@@ -26,5 +26,6 @@ mod topics;
 
 pub(crate) use alarm::ring;
 pub(crate) use ask::{Ask, List, body_of, list, many, one, refused};
+pub(crate) use call::FETCHES_MANY_SINCE;
 pub(crate) use hall::Hall;
 pub(crate) use offsets_topic::{NAME as OFFSETS_TOPIC, find_or_create, new_topic};

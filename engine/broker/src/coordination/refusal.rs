@@ -17,7 +17,7 @@ use highwater_wire::message::{
 };
 use highwater_wire::{ApiKey, Cursor, Decode, ErrorCode};
 
-use super::call::{MANY_SINCE, of_one_group};
+use super::call::{FETCHES_MANY_SINCE, of_one_group};
 use super::inquiry::{Inquiry, Reply};
 
 /// `code` as the answer to `inquiry`; JoinGroup and SyncGroup may come without their body. Of a request that names many groups only those are answered that `is_mine`.
@@ -133,7 +133,7 @@ pub(super) fn answer(inquiry: &Inquiry, code: ErrorCode, is_mine: &dyn Fn(&str) 
                 error_code: code.id(),
                 ..OffsetFetchResponseGroup::default()
             };
-            if version < MANY_SINCE {
+            if version < FETCHES_MANY_SINCE {
                 let failed = failed(request.group_id);
                 return inquiry.encode(&of_one_group(version, &request, &failed));
             }

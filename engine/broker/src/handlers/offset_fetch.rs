@@ -12,16 +12,13 @@ use crate::coordination::{self, body_of};
 use crate::dispatch::Context;
 use crate::shard::Shard;
 
-/// The first version that names many groups.
-const MANY_SINCE: i16 = 8;
-
 pub(crate) async fn handle(shard: &Rc<Shard>, context: &Context, body: Bytes) -> Answer {
     let whole = body.clone();
     let request = match OffsetFetchRequest::decode(context.version, &mut Cursor::new(&whole)) {
         Ok(request) => request,
         Err(error) => return Answer::Hangup(error.into()),
     };
-    if context.version < MANY_SINCE {
+    if context.version < coordination::FETCHES_MANY_SINCE {
         return coordination::one(shard, context, body, request.group_id).await;
     }
     let groups: Vec<&str> = request.groups.iter().map(|group| group.group_id).collect();
