@@ -1,7 +1,11 @@
 //! What a batch costs the log's shard: CPU time of the thread, not wall-clock time, so that a busy machine does not show.
 //!
 //! `cargo bench -p highwater-log` prints the cost of appending beside that of the bare write, and of planning reads.
-#![allow(clippy::cast_precision_loss, clippy::cast_possible_wrap)]
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_wrap,
+    reason = "offsets and sizes of a benchmark are small"
+)]
 
 use std::path::{Path, PathBuf};
 

@@ -3,10 +3,12 @@
 
 use super::Commit;
 use crate::classic::State;
+use crate::consumer::ConsumerGroup;
 use crate::coordinator::{Coordinator, Group};
 use crate::timers::Timeout;
 use crate::world::World;
 use highwater_wire::ErrorCode;
+use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::rc::Rc;
 use uuid::Uuid;
@@ -79,6 +81,26 @@ impl Age {
     }
 }
 
+/// Who still wants to go on with a topic: its commits do not age.
+enum Subscribed<'a> {
+    /// There are no members, or nothing is known of what they read.
+    Nobody,
+    /// Members of a classic group of consumers, to these topics.
+    Topics(BTreeSet<&'a str>),
+    /// Members of a consumer group.
+    Consumers(&'a ConsumerGroup),
+}
+
+impl Subscribed<'_> {
+    fn includes(&self, topic: &str) -> bool {
+        match self {
+            Subscribed::Nobody => false,
+            Subscribed::Topics(topics) => topics.contains(topic),
+            Subscribed::Consumers(group) => group.is_subscribed_to(topic),
+        }
+    }
+}
+
 impl Coordinator {
     /// Removes what is expired of one group, and the group when nothing is left of it. Gives how many commits it looked at.
     fn expire_group<W: World>(
@@ -94,7 +116,7 @@ impl Coordinator {
         let mut expired = Vec::new();
         for (topic, commits) in self.offsets.of(group) {
             looked_at += commits.len();
-            if subscribed(topic) {
+            if subscribed.includes(topic) {
                 continue;
             }
             let over = commits
@@ -102,7 +124,6 @@ impl Coordinator {
                 .filter(|commit| age.is_over(commit, unix_ms, retention_ms));
             expired.extend(over.map(|commit| (topic.clone(), commit.partition)));
         }
-        drop(subscribed);
         let is_all = expired.len() == looked_at;
         if !expired.is_empty() {
             tracing::info!(%group, commits = expired.len(), "commits expire");
@@ -117,28 +138,19 @@ impl Coordinator {
 
     /// From when commits of the group age, and which topics' do not; none where none does
     /// (`ClassicGroup.offsetExpirationCondition`).
-    #[allow(clippy::type_complexity)]
-    fn expiry_rule(&self, group: &str) -> Option<(Age, Box<dyn Fn(&str) -> bool + '_>)> {
-        match self.groups.get(group)? {
-            Group::Consumer(group) => Some((
-                Age::Commit,
-                Box::new(move |topic| group.is_subscribed_to(topic)),
-            )),
+    fn expiry_rule(&self, group: &str) -> Option<(Age, Subscribed<'_>)> {
+        Some(match self.groups.get(group)? {
+            Group::Consumer(group) => (Age::Commit, Subscribed::Consumers(group)),
             Group::Classic(group) if group.protocol_type.is_none() => {
-                Some((Age::Commit, Box::new(|_| false)))
+                (Age::Commit, Subscribed::Nobody)
             }
             Group::Classic(group) => match group.state {
-                State::Empty if group.since_unix_ms == -1 => {
-                    Some((Age::Commit, Box::new(|_| false)))
-                }
-                State::Empty => Some((Age::Empty(group.since_unix_ms), Box::new(|_| false))),
-                State::Stable => {
-                    let topics = group.subscribed_topics()?;
-                    Some((Age::Commit, Box::new(move |topic| topics.contains(topic))))
-                }
-                State::PreparingRebalance | State::CompletingRebalance => None,
+                State::Empty if group.since_unix_ms == -1 => (Age::Commit, Subscribed::Nobody),
+                State::Empty => (Age::Empty(group.since_unix_ms), Subscribed::Nobody),
+                State::Stable => (Age::Commit, Subscribed::Topics(group.subscribed_topics()?)),
+                State::PreparingRebalance | State::CompletingRebalance => return None,
             },
-        }
+        })
     }
 
     /// Whether nobody is in the group.
