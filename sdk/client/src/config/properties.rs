@@ -154,8 +154,11 @@ const KNOWN: &[(&str, Set)] = &[
     }),
     ("partitioner.class", |p, k, v| {
         p.partitioner.name(v).map_err(|_| {
-            let names: Vec<_> = Rule::all().map(|rule| rule.names()[0]).collect();
-            wrong(k, v, &format!("{} or range", names.join(", ")))
+            wrong(
+                k,
+                v,
+                &format!("{} or range", Rule::ALL.map(Rule::name).join(", ")),
+            )
         })?;
         p.producer.partitioner = p.partitioner.build();
         Ok(())

@@ -276,13 +276,6 @@ impl RangePartitioner {
         }
     }
 
-    /// Keys in this order. The splits of a map for [`KeyOrder::I64`] are eight bytes each and rise as numbers: make them with
-    /// [`RangePartitioner::signed`].
-    fn with_order(mut self, order: KeyOrder) -> RangePartitioner {
-        self.order = order;
-        self
-    }
-
     /// Signed numbers of eight bytes, big-endian, divided at `splits`.
     ///
     /// # Errors
@@ -291,7 +284,10 @@ impl RangePartitioner {
         splits: impl IntoIterator<Item = i64>,
     ) -> Result<RangePartitioner, RangeMapError> {
         let splits = splits.into_iter().map(|split| flipped(split.to_be_bytes()));
-        Ok(RangePartitioner::new(RangeMap::new(splits)?).with_order(KeyOrder::I64))
+        Ok(RangePartitioner {
+            order: KeyOrder::I64,
+            ..RangePartitioner::new(RangeMap::new(splits)?)
+        })
     }
 
     /// What becomes of records without key.
@@ -313,7 +309,8 @@ impl RangePartitioner {
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Current::new(map);
     }
 
-    /// Bytes of keys and values that each interval was given since the map came into use.
+    /// Bytes of keys and values that each interval was given since the map came into use. A record that had to wait for memory
+    /// counts once for each try.
     #[must_use]
     pub fn interval_bytes(&self) -> Vec<u64> {
         let current = self.read();

@@ -49,51 +49,75 @@ pub enum Rule {
     Fnv1aRandom,
 }
 
-/// Every rule with the names it is known by; the first is ours.
-const NAMES: &[(Rule, &[&str])] = &[
-    (
-        Rule::Java,
-        &[
-            "default",
-            "java",
-            "murmur2_random",
-            "murmur2_sticky",
-            "BuiltInPartitioner",
-        ],
-    ),
-    (Rule::StickyKey, &["sticky_key", "DefaultPartitioner"]),
-    (Rule::Sticky, &["sticky", "UniformStickyPartitioner"]),
-    (Rule::Adaptive, &["adaptive", "uniform_bytes"]),
-    (
-        Rule::RoundRobin,
-        &["round_robin", "roundrobin", "RoundRobinPartitioner"],
-    ),
-    (Rule::Random, &["random"]),
-    (Rule::LeastBackup, &["least_backup"]),
-    (Rule::Manual, &["manual"]),
-    (Rule::SaramaHash, &["sarama_hash"]),
-    (Rule::SaramaReferenceHash, &["sarama_reference_hash"]),
-    (Rule::SaramaConsistentCrc, &["sarama_consistent_crc"]),
-    (Rule::Consistent, &["consistent"]),
-    (Rule::ConsistentRandom, &["consistent_random"]),
-    (Rule::Murmur2, &["murmur2"]),
-    (Rule::Fnv1a, &["fnv1a"]),
-    (Rule::Fnv1aRandom, &["fnv1a_random"]),
-];
-
 impl Rule {
     /// Every rule.
-    pub fn all() -> impl Iterator<Item = Rule> {
-        NAMES.iter().map(|(rule, _)| *rule)
+    pub const ALL: [Rule; 16] = [
+        Rule::Java,
+        Rule::StickyKey,
+        Rule::Sticky,
+        Rule::Adaptive,
+        Rule::RoundRobin,
+        Rule::Random,
+        Rule::LeastBackup,
+        Rule::Manual,
+        Rule::SaramaHash,
+        Rule::SaramaReferenceHash,
+        Rule::SaramaConsistentCrc,
+        Rule::Consistent,
+        Rule::ConsistentRandom,
+        Rule::Murmur2,
+        Rule::Fnv1a,
+        Rule::Fnv1aRandom,
+    ];
+
+    /// Our name for it, by which a setting chooses it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Java => "default",
+            Self::StickyKey => "sticky_key",
+            Self::Sticky => "sticky",
+            Self::Adaptive => "adaptive",
+            Self::RoundRobin => "round_robin",
+            Self::Random => "random",
+            Self::LeastBackup => "least_backup",
+            Self::Manual => "manual",
+            Self::SaramaHash => "sarama_hash",
+            Self::SaramaReferenceHash => "sarama_reference_hash",
+            Self::SaramaConsistentCrc => "sarama_consistent_crc",
+            Self::Consistent => "consistent",
+            Self::ConsistentRandom => "consistent_random",
+            Self::Murmur2 => "murmur2",
+            Self::Fnv1a => "fnv1a",
+            Self::Fnv1aRandom => "fnv1a_random",
+        }
     }
 
-    /// The names a setting may give it, ours first: those of librdkafka and the class names of Java among them.
-    #[must_use]
-    pub fn names(self) -> &'static [&'static str] {
-        NAMES
-            .iter()
-            .find(|(rule, _)| *rule == self)
-            .map_or(&[], |(_, names)| *names)
+    /// What else a setting may call it: names of librdkafka and franz-go, and classes of Java without their package.
+    fn other_names(self) -> &'static [&'static str] {
+        match self {
+            Self::Java => &[
+                "java",
+                "murmur2_random",
+                "murmur2_sticky",
+                "BuiltInPartitioner",
+            ],
+            Self::StickyKey => &["DefaultPartitioner"],
+            Self::Sticky => &["UniformStickyPartitioner"],
+            Self::Adaptive => &["uniform_bytes"],
+            Self::RoundRobin => &["roundrobin", "RoundRobinPartitioner"],
+            Self::Random
+            | Self::LeastBackup
+            | Self::Manual
+            | Self::SaramaHash
+            | Self::SaramaReferenceHash
+            | Self::SaramaConsistentCrc
+            | Self::Consistent
+            | Self::ConsistentRandom
+            | Self::Murmur2
+            | Self::Fnv1a
+            | Self::Fnv1aRandom => &[],
+        }
     }
 
     /// How a key decides; `None` where keys are not looked at.
@@ -151,13 +175,13 @@ impl Partitioner for Rule {
 
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.names()[0])
+        f.write_str(self.name())
     }
 }
 
 /// A partitioner's name is not one of those known.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown partitioner {name:?}, need one of {}", Rule::all().map(|rule| rule.names()[0]).collect::<Vec<_>>().join(", "))]
+#[error("unknown partitioner {name:?}, need one of {}", Rule::ALL.map(Rule::name).join(", "))]
 pub struct UnknownPartitioner {
     name: String,
 }
@@ -168,9 +192,9 @@ impl FromStr for Rule {
     /// Takes our names, librdkafka's, and Java's class names with or without their package.
     fn from_str(name: &str) -> Result<Self, Self::Err> {
         let short = name.rsplit('.').next().unwrap_or(name);
-        let found = NAMES.iter().find(|(_, names)| names.contains(&short));
-        match found {
-            Some((rule, _)) => Ok(*rule),
+        let is_it = |rule: &Rule| rule.name() == short || rule.other_names().contains(&short);
+        match Self::ALL.into_iter().find(is_it) {
+            Some(rule) => Ok(rule),
             // Java's own default is no class at all.
             None if name.is_empty() => Ok(Self::Java),
             None => Err(UnknownPartitioner { name: name.into() }),
@@ -184,8 +208,8 @@ mod tests {
 
     #[test]
     fn a_rule_is_found_by_each_of_its_names_and_no_name_is_given_twice() {
-        for rule in Rule::all() {
-            for name in rule.names() {
+        for rule in Rule::ALL {
+            for name in [rule.name()].iter().chain(rule.other_names()) {
                 assert_eq!(name.parse(), Ok(rule));
             }
         }
