@@ -133,6 +133,8 @@ impl Changes {
 #[derive(Debug, Default)]
 struct Board {
     has: Mutex<BTreeMap<u32, BTreeSet<i32>>>,
+    /// A member that nobody told to go has gone.
+    deserter: Mutex<Option<u32>>,
     changed: Notify,
 }
 
@@ -154,6 +156,11 @@ impl Board {
             }),
         }
         drop(all);
+        self.changed.notify_one();
+    }
+
+    fn deserted(&self, member: u32) {
+        *self.deserter.lock().unwrap_or_else(PoisonError::into_inner) = Some(member);
         self.changed.notify_one();
     }
 
@@ -211,7 +218,14 @@ impl Group<'_> {
             Arc::clone(&self.board),
             Arc::clone(&leave),
         );
-        let reading = runtime.spawn(reading);
+        let board = Arc::clone(&self.board);
+        let reading = runtime.spawn(async move {
+            let ended = reading.await;
+            if ended.is_err() {
+                board.deserted(number);
+            }
+            ended
+        });
         self.members.push(Member {
             number,
             runtime,
@@ -252,16 +266,14 @@ impl Group<'_> {
                 .board
                 .is_settled(self.members.len(), self.arguments.partitions)
             {
-                tokio::select! {
-                    () = self.board.changed.notified() => {}
-                    () = tokio::time::sleep(Duration::from_millis(200)) => {}
-                }
-                if let Some(ended) = self
-                    .members
-                    .iter()
-                    .find(|member| member.reading.is_finished())
-                {
-                    return Err(format!("member {} ended by itself", ended.number));
+                self.board.changed.notified().await;
+                let deserter = *self
+                    .board
+                    .deserter
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner);
+                if let Some(number) = deserter {
+                    return Err(format!("member {number} ended by itself"));
                 }
             }
             Ok(())
@@ -298,14 +310,20 @@ async fn read(
             config.group.session_timeout = Duration::from_millis(arguments.session_timeout_ms);
             config.group.heartbeat_interval = Duration::from_millis(arguments.heartbeat_ms);
         })
-        .on_rebalance(move |rebalance, _| {
-            board.note(number, &rebalance);
-            std::future::ready(())
+        .on_rebalance({
+            let board = Arc::clone(&board);
+            move |rebalance, _| {
+                board.note(number, &rebalance);
+                std::future::ready(())
+            }
         })
         .build()
         .await?;
     let read = tokio::select! {
-        read = load::consume(&shared, &mut consumer) => read,
+        read = load::consume(&shared, &mut consumer) => {
+            board.deserted(number);
+            read
+        }
         () = leave.notified() => Ok(()),
     };
     if let Err(error) = &read {
