@@ -10,8 +10,10 @@ BOOTSTRAP GROUP TOPIC MODE and speaks so. Environment: KAFKA_LIBS, the folder of
 HIGHWATER_BIN for `highwater`; SESSION_MS, how long a classic member may be silent (6000). A static member has an instance.
 """
 
+import ctypes
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -21,6 +23,13 @@ import time
 PATIENCE_S = 40
 here = os.path.dirname(os.path.abspath(__file__))
 changed = threading.Condition()
+PR_SET_PDEATHSIG = 1
+libc = ctypes.CDLL(None)
+
+
+def die_with_parent():
+    """A check that is interrupted leaves no member behind: the kernel ends it with its parent."""
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Member:
@@ -51,7 +60,7 @@ class Member:
         else:
             command = [sys.executable, f"{here}/member_{kind}.py", bootstrap, group, topic, mode]
         environment = {**os.environ, "INSTANCE": instance} if instance else None
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment)
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment, preexec_fn=die_with_parent)
         self.readers = [threading.Thread(target=self.read, args=[self.process.stdout], daemon=True)]
         if self.process.stderr:
             self.readers.append(threading.Thread(target=self.read, args=[self.process.stderr], daemon=True))
