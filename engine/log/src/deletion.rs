@@ -110,7 +110,7 @@ impl Log {
         Ok(())
     }
 
-    /// Renames the directory to `<topic>-<partition>.<id>-delete`, and returns its path for [`crate::DataDir::remove_deleted`]
+    /// Renames the directory to `<topic>-<partition>.<id>-delete`, and returns its path for the upkeep of its data directory
     /// once the delay is over. What was read before stays readable.
     ///
     /// # Errors
