@@ -15,6 +15,7 @@ use highwater_wire::{ApiKey, Cursor, Decode, Response, encode_response};
 
 use crate::answer::{Answer, Cause, Frame};
 use crate::connection::{Inbound, Place};
+use crate::coordination::{ManyGroups, OneGroup};
 use crate::guests::Guest;
 use crate::handlers;
 use crate::metadata::image::{Endpoint, Node};
@@ -70,7 +71,7 @@ const NARROW_BYTES: usize = 8 << 10;
 macro_rules! served {
     (
         decoded { $($api:ident $versions:expr => $module:ident, $request:ident;)* }
-        whole { $($whole:ident $whole_versions:expr => $handler:ident;)* }
+        whole { $($whole:ident $whole_versions:expr => $handler:ident $(($asked:ident))?;)* }
     ) => {
         /// Every API that is served, with its versions.
         const SERVED: &[(ApiKey, RangeInclusive<i16>)] = &[
@@ -100,7 +101,9 @@ macro_rules! served {
                         Err(error) => Answer::Hangup(error.into()),
                     }
                 })*
-                $(ApiKey::$whole => handlers::$handler::handle(&shard, &context, body).await,)*
+                $(ApiKey::$whole => {
+                    handlers::$handler::handle(&shard, &context, body $(, $asked::$whole)?).await
+                })*
                 other => unreachable!("the connection let {other} through, which is not served"),
             }
         }
@@ -130,23 +133,23 @@ served! {
     }
     // These are decoded where their groups live.
     whole {
-        JoinGroup 0..=9 => group;
-        SyncGroup 0..=5 => group;
-        Heartbeat 0..=4 => group;
-        LeaveGroup 0..=5 => group;
-        OffsetCommit 2..=10 => group;
+        JoinGroup 0..=9 => group(OneGroup);
+        SyncGroup 0..=5 => group(OneGroup);
+        Heartbeat 0..=4 => group(OneGroup);
+        LeaveGroup 0..=5 => group(OneGroup);
+        OffsetCommit 2..=10 => group(OneGroup);
         OffsetFetch 1..=10 => offset_fetch;
-        OffsetDelete 0..=0 => group;
+        OffsetDelete 0..=0 => group(OneGroup);
         ListGroups 0..=5 => list_groups;
-        DescribeGroups 0..=6 => groups;
-        DeleteGroups 0..=2 => groups;
-        ConsumerGroupHeartbeat 0..=1 => group;
-        ConsumerGroupDescribe 0..=1 => groups;
+        DescribeGroups 0..=6 => groups(ManyGroups);
+        DeleteGroups 0..=2 => groups(ManyGroups);
+        ConsumerGroupHeartbeat 0..=1 => group(OneGroup);
+        ConsumerGroupDescribe 0..=1 => groups(ManyGroups);
     }
 }
 
 /// Whether a request waits for other clients: it would keep the turn of those it waits for.
-pub(crate) fn waits_for_others(api: ApiKey) -> bool {
+fn waits_for_others(api: ApiKey) -> bool {
     matches!(api, ApiKey::JoinGroup | ApiKey::SyncGroup)
 }
 

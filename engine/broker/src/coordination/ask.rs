@@ -15,12 +15,15 @@ use bytes::Bytes;
 use highwater_coordinator::partition_for;
 use highwater_reactor::{Gone, ShardId};
 use highwater_wire::message::list_groups::{ListGroupsRequest, ListGroupsResponse, ListedGroup};
-use highwater_wire::{Array, Cursor, Decode, ErrorCode, Response, decode_response};
+use highwater_wire::{
+    Array, Cursor, Decode, ErrorCode, Response, decode_response, encode_response,
+};
 use smallvec::SmallVec;
 use uuid::Uuid;
 
 use super::desk::Asked;
 use super::inquiry::{Inquiry, Reply};
+use super::question::Question;
 use super::{offsets_topic, refusal};
 use crate::answer::{Answer, Cause, Frame};
 use crate::dispatch::Context;
@@ -98,10 +101,11 @@ fn place(shard: &Shard) -> Option<(Uuid, i32)> {
 pub(crate) fn one(
     shard: &Rc<Shard>,
     context: &Context,
+    question: Question,
     body: Bytes,
     group: &str,
 ) -> impl Future<Output = Answer> + use<> {
-    let inquiry = Inquiry::new(context, body);
+    let inquiry = Inquiry::new(context, question, body);
     let begun = match place(shard) {
         Some((topic_id, count)) => {
             let partition = partition_for(group, count);
@@ -137,11 +141,12 @@ pub(crate) fn one(
 pub(crate) async fn many<'a>(
     shard: &Rc<Shard>,
     context: &Context,
+    question: Question,
     body: Bytes,
     groups: impl Iterator<Item = &'a str>,
     merge: impl FnOnce(&[Bytes]) -> Result<Answer, Cause>,
 ) -> Result<Answer, Cause> {
-    let inquiry = Inquiry::new(context, body);
+    let inquiry = Inquiry::new(context, question, body);
     let Some((topic_id, count)) = place(shard) else {
         let refused = refusal::answer(&inquiry, ErrorCode::NotCoordinator, &|_| true);
         return Ok(sent(refused));
@@ -193,49 +198,74 @@ fn collect(
 }
 
 /// The answer to a request that no coordinator is asked.
-pub(crate) fn refused(context: &Context, body: Bytes, code: ErrorCode) -> Answer {
-    sent(refusal::answer(&Inquiry::new(context, body), code, &|_| {
-        true
-    }))
+pub(crate) fn refused(
+    context: &Context,
+    question: Question,
+    body: Bytes,
+    code: ErrorCode,
+) -> Answer {
+    let inquiry = Inquiry::new(context, question, body);
+    sent(refusal::answer(&inquiry, code, &|_| true))
 }
 
-/// The groups of one shard's coordinators.
-pub(crate) struct List(Inquiry);
+/// ListGroups to one shard's coordinators.
+#[derive(Clone)]
+pub(crate) struct List {
+    version: i16,
+    correlation_id: i32,
+    body: Bytes,
+}
 
 impl Errand for List {
     type Answer = Reply;
 
     fn start(self, shard: &Rc<Shard>) -> impl Future<Output = Reply> + use<> {
-        std::future::ready(listed(shard, &self.0))
+        std::future::ready(self.of(shard))
     }
 }
 
-fn listed(shard: &Rc<Shard>, inquiry: &Inquiry) -> Reply {
-    let request = ListGroupsRequest::decode(inquiry.version, &mut Cursor::new(&inquiry.body))?;
-    let desks = shard.hall().all();
-    let mut groups = Vec::new();
-    let seen: Vec<_> = desks.iter().map(|desk| desk.look()).collect();
-    let (states, types) = (
-        request.states_filter.to_vec(),
-        request.types_filter.to_vec(),
-    );
-    for desk in &seen {
-        match desk.list(&states, &types) {
-            Ok(some) => groups.extend(some),
-            Err(code) => return refusal::answer(inquiry, code, &|_| true),
+impl List {
+    fn of(&self, shard: &Rc<Shard>) -> Reply {
+        let request = ListGroupsRequest::decode(self.version, &mut Cursor::new(&self.body))?;
+        let desks = shard.hall().all();
+        let mut groups = Vec::new();
+        let seen: Vec<_> = desks.iter().map(|desk| desk.look()).collect();
+        let (states, types) = (
+            request.states_filter.to_vec(),
+            request.types_filter.to_vec(),
+        );
+        for desk in &seen {
+            match desk.list(&states, &types) {
+                Ok(some) => groups.extend(some),
+                Err(code) => {
+                    return self.encode(&ListGroupsResponse {
+                        error_code: code.id(),
+                        ..ListGroupsResponse::default()
+                    });
+                }
+            }
         }
+        self.encode(&ListGroupsResponse {
+            groups: Array::from(groups),
+            ..ListGroupsResponse::default()
+        })
     }
-    inquiry.encode(&ListGroupsResponse {
-        groups: Array::from(groups),
-        ..ListGroupsResponse::default()
-    })
+
+    fn encode(&self, response: &ListGroupsResponse<'_>) -> Reply {
+        let encoded = encode_response(self.correlation_id, self.version, response)?;
+        Ok(encoded.bytes.into())
+    }
 }
 
 /// Asks every coordinator for its groups.
 pub(crate) async fn list(shard: &Rc<Shard>, context: &Context, body: Bytes) -> Answer {
-    let inquiry = Inquiry::new(context, body);
+    let list = List {
+        version: context.version,
+        correlation_id: context.correlation_id,
+        body,
+    };
     let begun: Vec<_> = (0..shard.reactor().shards())
-        .map(|to| errand::begin(shard, ShardId::new(to), List(inquiry.clone())))
+        .map(|to| errand::begin(shard, ShardId::new(to), list.clone()))
         .collect();
     let mut frames = Vec::with_capacity(begun.len());
     for reply in begun {

@@ -12,9 +12,10 @@ use highwater_wire::message::{
     JoinGroupRequest, LeaveGroupRequest, OffsetCommitRequest, OffsetDeleteRequest,
     OffsetFetchRequest, OffsetFetchResponse, SyncGroupRequest,
 };
-use highwater_wire::{ApiKey, Array, Cursor, Decode, DecodeError, ErrorCode};
+use highwater_wire::{Array, Cursor, Decode, DecodeError, ErrorCode};
 
 use super::inquiry::Inquiry;
+use super::question::{ManyGroups, OneGroup, Question};
 use super::surroundings::Surroundings;
 use crate::handlers::authorized;
 
@@ -50,23 +51,22 @@ pub(super) fn call(
             coordinator.$verb(world, &caller, &request);
         }};
     }
-    #[allow(clippy::wildcard_enum_match_arm)] // no other API comes here
-    match inquiry.api {
-        ApiKey::JoinGroup => ask!(JoinGroupRequest, join_group),
-        ApiKey::SyncGroup => ask!(SyncGroupRequest, sync_group),
-        ApiKey::Heartbeat => ask!(HeartbeatRequest, heartbeat),
-        ApiKey::LeaveGroup => ask!(LeaveGroupRequest, leave_group),
-        ApiKey::OffsetCommit => ask!(OffsetCommitRequest, offset_commit),
-        ApiKey::OffsetDelete => ask!(OffsetDeleteRequest, offset_delete),
-        ApiKey::ConsumerGroupHeartbeat => {
+    match inquiry.question {
+        Question::One(OneGroup::JoinGroup) => ask!(JoinGroupRequest, join_group),
+        Question::One(OneGroup::SyncGroup) => ask!(SyncGroupRequest, sync_group),
+        Question::One(OneGroup::Heartbeat) => ask!(HeartbeatRequest, heartbeat),
+        Question::One(OneGroup::LeaveGroup) => ask!(LeaveGroupRequest, leave_group),
+        Question::One(OneGroup::OffsetCommit) => ask!(OffsetCommitRequest, offset_commit),
+        Question::One(OneGroup::OffsetDelete) => ask!(OffsetDeleteRequest, offset_delete),
+        Question::One(OneGroup::ConsumerGroupHeartbeat) => {
             ask!(ConsumerGroupHeartbeatRequest, consumer_group_heartbeat);
         }
-        ApiKey::DeleteGroups => {
+        Question::Many(ManyGroups::DeleteGroups) => {
             let request = DeleteGroupsRequest::decode(inquiry.version, &mut body)?;
             let mut mine = request.groups_names.iter().filter(|group| is_mine(group));
             coordinator.delete_groups(world, &caller, &mut mine);
         }
-        ApiKey::OffsetFetch => {
+        Question::OffsetFetch => {
             let request = OffsetFetchRequest::decode(inquiry.version, &mut body)?;
             fetch(
                 coordinator,
@@ -77,7 +77,7 @@ pub(super) fn call(
                 is_mine,
             );
         }
-        ApiKey::DescribeGroups => {
+        Question::Many(ManyGroups::DescribeGroups) => {
             let request = DescribeGroupsRequest::decode(inquiry.version, &mut body)?;
             let topics = world.topics.clone();
             let groups = request.groups.iter().filter(|group| is_mine(group));
@@ -93,7 +93,7 @@ pub(super) fn call(
             };
             world.reply(ticket, &response);
         }
-        ApiKey::ConsumerGroupDescribe => {
+        Question::Many(ManyGroups::ConsumerGroupDescribe) => {
             let request = ConsumerGroupDescribeRequest::decode(inquiry.version, &mut body)?;
             let topics = world.topics.clone();
             let groups = request.group_ids.iter().filter(|group| is_mine(group));
@@ -109,7 +109,6 @@ pub(super) fn call(
             };
             world.reply(ticket, &response);
         }
-        other => unreachable!("{other} is not for a coordinator"),
     }
     Ok(())
 }

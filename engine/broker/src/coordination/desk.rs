@@ -156,7 +156,9 @@ impl Desk {
         let refused = match state.standing {
             Standing::Loading => Some(ErrorCode::CoordinatorLoadInProgress),
             Standing::Closed(code) => Some(code),
-            Standing::Serving if inquiry.waits_for_others() && state.parked.len() >= PARKED_MAX => {
+            Standing::Serving
+                if inquiry.question.waits_for_others() && state.parked.len() >= PARKED_MAX =>
+            {
                 Some(ErrorCode::CoordinatorNotAvailable)
             }
             Standing::Serving => None,

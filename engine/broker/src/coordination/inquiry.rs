@@ -1,13 +1,14 @@
-//! A request for a coordinator as it travels: its header's facts and the body as it came. It does not know what is asked.
+//! A request for a coordinator as it travels: what is asked, its header's facts and the body as it came, which it does not read.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use highwater_wire::{ApiKey, Response, encode_response};
+use highwater_wire::{Response, encode_response};
 
+use super::question::Question;
 use crate::answer::Cause;
-use crate::dispatch::{Context, waits_for_others};
+use crate::dispatch::Context;
 
 /// What a coordinator's shard gives back: a whole frame, or why the connection must end.
 pub(crate) type Reply = Result<Bytes, Cause>;
@@ -15,8 +16,8 @@ pub(crate) type Reply = Result<Bytes, Cause>;
 /// See the module.
 #[derive(Clone, Debug)]
 pub(crate) struct Inquiry {
-    /// The API asked.
-    pub(crate) api: ApiKey,
+    /// What is asked.
+    pub(crate) question: Question,
     /// The version asked, and that of the answer.
     pub(crate) version: i16,
     /// Goes back with the answer.
@@ -31,9 +32,9 @@ pub(crate) struct Inquiry {
 
 impl Inquiry {
     /// The request of this context.
-    pub(crate) fn new(context: &Context, body: Bytes) -> Inquiry {
+    pub(crate) fn new(context: &Context, question: Question, body: Bytes) -> Inquiry {
         Inquiry {
-            api: context.api,
+            question,
             version: context.version,
             correlation_id: context.correlation_id,
             client_id: context.client_id.clone(),
@@ -46,11 +47,6 @@ impl Inquiry {
     pub(crate) fn encode<R: Response>(&self, response: &R) -> Reply {
         let encoded = encode_response(self.correlation_id, self.version, response)?;
         Ok(encoded.bytes.into())
-    }
-
-    /// Whether it may be answered only when other clients have done their part.
-    pub(crate) fn waits_for_others(&self) -> bool {
-        waits_for_others(self.api)
     }
 
     /// The client's address as Kafka writes it down (`InetAddress.toString`): no name, a slash, and IPv6 at full length.

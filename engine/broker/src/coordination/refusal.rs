@@ -11,31 +11,31 @@ use highwater_wire::message::offset_fetch::OffsetFetchResponseGroup;
 use highwater_wire::message::{
     ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse, ConsumerGroupHeartbeatResponse,
     DeleteGroupsRequest, DeleteGroupsResponse, DescribeGroupsRequest, DescribeGroupsResponse,
-    HeartbeatResponse, JoinGroupResponse, LeaveGroupResponse, ListGroupsResponse,
-    OffsetCommitRequest, OffsetCommitResponse, OffsetDeleteResponse, OffsetFetchRequest,
-    OffsetFetchResponse, SyncGroupResponse,
+    HeartbeatResponse, JoinGroupResponse, LeaveGroupResponse, OffsetCommitRequest,
+    OffsetCommitResponse, OffsetDeleteResponse, OffsetFetchRequest, OffsetFetchResponse,
+    SyncGroupResponse,
 };
-use highwater_wire::{ApiKey, Cursor, Decode, ErrorCode};
+use highwater_wire::{Cursor, Decode, ErrorCode};
 
 use super::call::{FETCHES_MANY_SINCE, of_one_group};
 use super::inquiry::{Inquiry, Reply};
+use super::question::{ManyGroups, OneGroup, Question};
 
 /// `code` as the answer to `inquiry`; JoinGroup and SyncGroup may come without their body. Of a request that names many groups only those are answered that `is_mine`.
 pub(super) fn answer(inquiry: &Inquiry, code: ErrorCode, is_mine: &dyn Fn(&str) -> bool) -> Reply {
     let error_code = code.id();
     let version = inquiry.version;
     let mut body = Cursor::new(&inquiry.body);
-    #[allow(clippy::wildcard_enum_match_arm)] // no other API comes here
-    match inquiry.api {
-        ApiKey::JoinGroup => inquiry.encode(&JoinGroupResponse {
+    match inquiry.question {
+        Question::One(OneGroup::JoinGroup) => inquiry.encode(&JoinGroupResponse {
             error_code,
             ..JoinGroupResponse::default()
         }),
-        ApiKey::SyncGroup => inquiry.encode(&SyncGroupResponse {
+        Question::One(OneGroup::SyncGroup) => inquiry.encode(&SyncGroupResponse {
             error_code,
             ..SyncGroupResponse::default()
         }),
-        ApiKey::Heartbeat => inquiry.encode(&HeartbeatResponse {
+        Question::One(OneGroup::Heartbeat) => inquiry.encode(&HeartbeatResponse {
             // Nobody is dead while the coordinator does not know who lives.
             error_code: if code == ErrorCode::CoordinatorLoadInProgress {
                 ErrorCode::None.id()
@@ -44,11 +44,11 @@ pub(super) fn answer(inquiry: &Inquiry, code: ErrorCode, is_mine: &dyn Fn(&str) 
             },
             ..HeartbeatResponse::default()
         }),
-        ApiKey::LeaveGroup => inquiry.encode(&LeaveGroupResponse {
+        Question::One(OneGroup::LeaveGroup) => inquiry.encode(&LeaveGroupResponse {
             error_code,
             ..LeaveGroupResponse::default()
         }),
-        ApiKey::OffsetCommit => {
+        Question::One(OneGroup::OffsetCommit) => {
             let request = OffsetCommitRequest::decode(version, &mut body)?;
             let topics = request
                 .topics
@@ -70,16 +70,18 @@ pub(super) fn answer(inquiry: &Inquiry, code: ErrorCode, is_mine: &dyn Fn(&str) 
                 ..OffsetCommitResponse::default()
             })
         }
-        ApiKey::OffsetDelete => inquiry.encode(&OffsetDeleteResponse {
+        Question::One(OneGroup::OffsetDelete) => inquiry.encode(&OffsetDeleteResponse {
             error_code,
             ..OffsetDeleteResponse::default()
         }),
-        ApiKey::ConsumerGroupHeartbeat => inquiry.encode(&ConsumerGroupHeartbeatResponse {
-            error_code,
-            error_message: Some(code.message()),
-            ..ConsumerGroupHeartbeatResponse::default()
-        }),
-        ApiKey::DeleteGroups => {
+        Question::One(OneGroup::ConsumerGroupHeartbeat) => {
+            inquiry.encode(&ConsumerGroupHeartbeatResponse {
+                error_code,
+                error_message: Some(code.message()),
+                ..ConsumerGroupHeartbeatResponse::default()
+            })
+        }
+        Question::Many(ManyGroups::DeleteGroups) => {
             let request = DeleteGroupsRequest::decode(version, &mut body)?;
             let mine = request.groups_names.iter().filter(|group| is_mine(group));
             inquiry.encode(&DeleteGroupsResponse {
@@ -92,7 +94,7 @@ pub(super) fn answer(inquiry: &Inquiry, code: ErrorCode, is_mine: &dyn Fn(&str) 
                     .collect(),
             })
         }
-        ApiKey::DescribeGroups => {
+        Question::Many(ManyGroups::DescribeGroups) => {
             let request = DescribeGroupsRequest::decode(version, &mut body)?;
             let mine = request.groups.iter().filter(|group| is_mine(group));
             inquiry.encode(&DescribeGroupsResponse {
@@ -106,7 +108,7 @@ pub(super) fn answer(inquiry: &Inquiry, code: ErrorCode, is_mine: &dyn Fn(&str) 
                     .collect(),
             })
         }
-        ApiKey::ConsumerGroupDescribe => {
+        Question::Many(ManyGroups::ConsumerGroupDescribe) => {
             let request = ConsumerGroupDescribeRequest::decode(version, &mut body)?;
             let mine = request.group_ids.iter().filter(|group| is_mine(group));
             inquiry.encode(&ConsumerGroupDescribeResponse {
@@ -120,7 +122,7 @@ pub(super) fn answer(inquiry: &Inquiry, code: ErrorCode, is_mine: &dyn Fn(&str) 
                     .collect(),
             })
         }
-        ApiKey::OffsetFetch => {
+        Question::OffsetFetch => {
             // Consumers before 3.9 know this code only (`handleOffsetFetchException`).
             let code = if code == ErrorCode::CoordinatorNotAvailable {
                 ErrorCode::NotCoordinator
@@ -146,10 +148,5 @@ pub(super) fn answer(inquiry: &Inquiry, code: ErrorCode, is_mine: &dyn Fn(&str) 
                 ..OffsetFetchResponse::default()
             })
         }
-        ApiKey::ListGroups => inquiry.encode(&ListGroupsResponse {
-            error_code,
-            ..ListGroupsResponse::default()
-        }),
-        other => unreachable!("{other} is not for a coordinator"),
     }
 }

@@ -9,19 +9,25 @@ use highwater_wire::message::{
     OffsetCommitRequest, OffsetDeleteRequest, SyncGroupRequest,
 };
 use highwater_wire::primitive::Get;
-use highwater_wire::{ApiKey, Cursor, DecodeError, ErrorCode, Message};
+use highwater_wire::{Cursor, DecodeError, ErrorCode, Message};
 
 use crate::answer::Answer;
-use crate::coordination;
+use crate::coordination::{self, OneGroup, Question};
 use crate::dispatch::Context;
 use crate::shard::Shard;
 
-pub(crate) async fn handle(shard: &Rc<Shard>, context: &Context, body: Bytes) -> Answer {
-    if context.api == ApiKey::ConsumerGroupHeartbeat && !shard.image().broker().consumer_protocol {
-        return coordination::refused(context, body, ErrorCode::UnsupportedVersion);
+pub(crate) async fn handle(
+    shard: &Rc<Shard>,
+    context: &Context,
+    body: Bytes,
+    asked: OneGroup,
+) -> Answer {
+    let question = Question::One(asked);
+    if asked == OneGroup::ConsumerGroupHeartbeat && !shard.image().broker().consumer_protocol {
+        return coordination::refused(context, question, body, ErrorCode::UnsupportedVersion);
     }
-    let answered = match group(context.api, context.version, &body) {
-        Ok(group) => coordination::one(shard, context, body.clone(), group),
+    let answered = match group(asked, context.version, &body) {
+        Ok(group) => coordination::one(shard, context, question, body.clone(), group),
         Err(error) => return Answer::Hangup(error.into()),
     };
     // A member may wait for minutes, and would keep the buffer that it was received in.
@@ -30,17 +36,15 @@ pub(crate) async fn handle(shard: &Rc<Shard>, context: &Context, body: Bytes) ->
 }
 
 /// The id that a request's body begins with.
-fn group(api: ApiKey, version: i16, body: &[u8]) -> Result<&str, DecodeError> {
-    #[allow(clippy::wildcard_enum_match_arm)] // no other API comes here
-    let (message, dialect) = match api {
-        ApiKey::JoinGroup => named::<JoinGroupRequest<'_>>(version),
-        ApiKey::SyncGroup => named::<SyncGroupRequest<'_>>(version),
-        ApiKey::Heartbeat => named::<HeartbeatRequest<'_>>(version),
-        ApiKey::LeaveGroup => named::<LeaveGroupRequest<'_>>(version),
-        ApiKey::OffsetCommit => named::<OffsetCommitRequest<'_>>(version),
-        ApiKey::OffsetDelete => named::<OffsetDeleteRequest<'_>>(version),
-        ApiKey::ConsumerGroupHeartbeat => named::<ConsumerGroupHeartbeatRequest<'_>>(version),
-        other => unreachable!("{other} is not about one group"),
+fn group(asked: OneGroup, version: i16, body: &[u8]) -> Result<&str, DecodeError> {
+    let (message, dialect) = match asked {
+        OneGroup::JoinGroup => named::<JoinGroupRequest<'_>>(version),
+        OneGroup::SyncGroup => named::<SyncGroupRequest<'_>>(version),
+        OneGroup::Heartbeat => named::<HeartbeatRequest<'_>>(version),
+        OneGroup::LeaveGroup => named::<LeaveGroupRequest<'_>>(version),
+        OneGroup::OffsetCommit => named::<OffsetCommitRequest<'_>>(version),
+        OneGroup::OffsetDelete => named::<OffsetDeleteRequest<'_>>(version),
+        OneGroup::ConsumerGroupHeartbeat => named::<ConsumerGroupHeartbeatRequest<'_>>(version),
     };
     let dialect = dialect.ok_or(DecodeError::UnsupportedVersion { message, version })?;
     <&str>::get(dialect, &mut Cursor::new(body))

@@ -8,45 +8,48 @@ use highwater_wire::message::{
     ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse, DeleteGroupsRequest,
     DeleteGroupsResponse, DescribeGroupsRequest, DescribeGroupsResponse,
 };
-use highwater_wire::{ApiKey, Array, Cursor, Decode, DecodeError, ErrorCode};
+use highwater_wire::{Array, Cursor, Decode, DecodeError, ErrorCode};
 
 use crate::answer::{Answer, Cause};
-use crate::coordination::{self, body_of};
+use crate::coordination::{self, ManyGroups, Question, body_of};
 use crate::dispatch::Context;
 use crate::shard::Shard;
 
-pub(crate) async fn handle(shard: &Rc<Shard>, context: &Context, body: Bytes) -> Answer {
-    if context.api == ApiKey::ConsumerGroupDescribe && !shard.image().broker().consumer_protocol {
-        return coordination::refused(context, body, ErrorCode::UnsupportedVersion);
+pub(crate) async fn handle(
+    shard: &Rc<Shard>,
+    context: &Context,
+    body: Bytes,
+    asked: ManyGroups,
+) -> Answer {
+    let question = Question::Many(asked);
+    if asked == ManyGroups::ConsumerGroupDescribe && !shard.image().broker().consumer_protocol {
+        return coordination::refused(context, question, body, ErrorCode::UnsupportedVersion);
     }
     let whole = body.clone();
-    let groups = match groups(context.api, context.version, &whole) {
+    let groups = match groups(asked, context.version, &whole) {
         Ok(groups) => groups,
         Err(error) => return Answer::Hangup(error.into()),
     };
-    let merge = |frames: &[Bytes]| merge(context, frames);
-    let answered = coordination::many(shard, context, body, groups.iter(), merge);
+    let merge = |frames: &[Bytes]| merge(context, asked, frames);
+    let answered = coordination::many(shard, context, question, body, groups.iter(), merge);
     answered.await.unwrap_or_else(Answer::Hangup)
 }
 
 /// The groups that are named.
-#[allow(clippy::wildcard_enum_match_arm)] // no other API comes here
-fn groups(api: ApiKey, version: i16, body: &[u8]) -> Result<Array<'_, &str>, DecodeError> {
+fn groups(asked: ManyGroups, version: i16, body: &[u8]) -> Result<Array<'_, &str>, DecodeError> {
     let mut body = Cursor::new(body);
-    Ok(match api {
-        ApiKey::DescribeGroups => DescribeGroupsRequest::decode(version, &mut body)?.groups,
-        ApiKey::DeleteGroups => DeleteGroupsRequest::decode(version, &mut body)?.groups_names,
-        ApiKey::ConsumerGroupDescribe => {
+    Ok(match asked {
+        ManyGroups::DescribeGroups => DescribeGroupsRequest::decode(version, &mut body)?.groups,
+        ManyGroups::DeleteGroups => DeleteGroupsRequest::decode(version, &mut body)?.groups_names,
+        ManyGroups::ConsumerGroupDescribe => {
             ConsumerGroupDescribeRequest::decode(version, &mut body)?.group_ids
         }
-        other => unreachable!("{other} is not about many groups"),
     })
 }
 
-#[allow(clippy::wildcard_enum_match_arm)] // no other API comes here
-fn merge(context: &Context, frames: &[Bytes]) -> Result<Answer, Cause> {
-    Ok(match context.api {
-        ApiKey::DescribeGroups => {
+fn merge(context: &Context, asked: ManyGroups, frames: &[Bytes]) -> Result<Answer, Cause> {
+    Ok(match asked {
+        ManyGroups::DescribeGroups => {
             let mut groups = Vec::new();
             for frame in frames {
                 groups.extend(
@@ -60,7 +63,7 @@ fn merge(context: &Context, frames: &[Bytes]) -> Result<Answer, Cause> {
                 groups: Array::from(groups),
             })
         }
-        ApiKey::DeleteGroups => {
+        ManyGroups::DeleteGroups => {
             let mut results = Vec::new();
             for frame in frames {
                 results.extend(
@@ -74,7 +77,7 @@ fn merge(context: &Context, frames: &[Bytes]) -> Result<Answer, Cause> {
                 results: Array::from(results),
             })
         }
-        ApiKey::ConsumerGroupDescribe => {
+        ManyGroups::ConsumerGroupDescribe => {
             let mut groups = Vec::new();
             for frame in frames {
                 let part = body_of::<ConsumerGroupDescribeResponse<'_>>(context, frame)?;
@@ -85,6 +88,5 @@ fn merge(context: &Context, frames: &[Bytes]) -> Result<Answer, Cause> {
                 groups: Array::from(groups),
             })
         }
-        other => unreachable!("{other} is not about many groups"),
     })
 }

@@ -8,7 +8,7 @@ use highwater_wire::message::{OffsetFetchRequest, OffsetFetchResponse};
 use highwater_wire::{Array, Cursor, Decode};
 
 use crate::answer::{Answer, Cause};
-use crate::coordination::{self, body_of};
+use crate::coordination::{self, Question, body_of};
 use crate::dispatch::Context;
 use crate::shard::Shard;
 
@@ -19,11 +19,25 @@ pub(crate) async fn handle(shard: &Rc<Shard>, context: &Context, body: Bytes) ->
         Err(error) => return Answer::Hangup(error.into()),
     };
     if context.version < coordination::FETCHES_MANY_SINCE {
-        return coordination::one(shard, context, body, request.group_id).await;
+        return coordination::one(
+            shard,
+            context,
+            Question::OffsetFetch,
+            body,
+            request.group_id,
+        )
+        .await;
     }
     let groups: Vec<&str> = request.groups.iter().map(|group| group.group_id).collect();
     let merge = |frames: &[Bytes]| merge(context, frames);
-    let answered = coordination::many(shard, context, body, groups.into_iter(), merge);
+    let answered = coordination::many(
+        shard,
+        context,
+        Question::OffsetFetch,
+        body,
+        groups.into_iter(),
+        merge,
+    );
     answered.await.unwrap_or_else(Answer::Hangup)
 }
 
