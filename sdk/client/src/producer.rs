@@ -1,7 +1,9 @@
 //! The producer: records in, acknowledgements out.
 
 mod ack;
+mod builder;
 mod clock;
+mod handle;
 mod identity;
 mod memory;
 mod pages;
@@ -15,114 +17,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use highwater_record::Compression;
 use tokio::time::{Instant, timeout, timeout_at};
 
 pub use self::ack::Ack;
+pub use self::builder::ProducerBuilder;
+pub use self::handle::TopicProducer;
 use self::memory::Memory;
 use self::shared::{Refusal, Shared};
 use self::topic::Topic;
-use crate::client::Client;
-use crate::config::{Acks, Linger, ProducerConfig};
 use crate::error::{Error, Result, Written};
-use crate::partitioner::Partitioner;
 use crate::record::{Record, RecordMetadata};
-
-/// Sets up a [`Producer`].
-#[derive(Clone, Debug)]
-pub struct ProducerBuilder {
-    client: Client,
-    config: ProducerConfig,
-}
-
-impl ProducerBuilder {
-    pub(crate) fn new(client: Client, config: ProducerConfig) -> Self {
-        Self { client, config }
-    }
-
-    /// `acks`: what an acknowledgement means.
-    pub fn acks(mut self, acks: Acks) -> Self {
-        self.config.acks = acks;
-        self
-    }
-
-    /// `enable.idempotence`: whether the broker recognises a batch sent again. On when
-    /// acknowledgements are by all replicas.
-    pub fn idempotence(mut self, on: bool) -> Self {
-        self.config.idempotence = Some(on);
-        self
-    }
-
-    /// `linger.ms`: each batch waits this long for company, unless it is full before.
-    pub fn linger(mut self, linger: Duration) -> Self {
-        self.config.linger = Linger::Fixed(linger);
-        self
-    }
-
-    /// `batch.size`: bytes before compression at which a partition's batch is closed.
-    pub fn batch_bytes(mut self, bytes: usize) -> Self {
-        self.config.batch_bytes = bytes;
-        self
-    }
-
-    /// `max.request.size`: the largest request, and the largest record.
-    pub fn request_bytes_max(mut self, bytes: usize) -> Self {
-        self.config.request_bytes_max = bytes;
-        self
-    }
-
-    /// `buffer.memory`: bytes of records that may wait or be in flight.
-    pub fn buffer_bytes(mut self, bytes: usize) -> Self {
-        self.config.buffer_bytes = bytes;
-        self
-    }
-
-    /// `delivery.timeout.ms`: from enqueueing to the answer, retries included.
-    pub fn delivery_timeout(mut self, timeout: Duration) -> Self {
-        self.config.delivery_timeout = timeout;
-        self
-    }
-
-    /// `compression.type` with its level. Compressed off the caller's path.
-    pub fn compression(mut self, compression: impl Into<Compression>) -> Self {
-        self.config.compression = compression.into();
-        self
-    }
-
-    /// `partitioner.class`: which partition a record goes to that does not say. A [`Rule`](crate::Rule), a
-    /// [`RangePartitioner`](crate::partitioner::RangePartitioner), or one's own.
-    pub fn partitioner(self, partitioner: impl Partitioner + 'static) -> Self {
-        self.shared_partitioner(Arc::new(partitioner))
-    }
-
-    /// [`ProducerBuilder::partitioner`], with one that others hold too: to exchange its map, or to read its figures.
-    pub fn shared_partitioner(mut self, partitioner: Arc<dyn Partitioner>) -> Self {
-        self.config.partitioner = partitioner;
-        self
-    }
-
-    /// Changes the settings in place, for those without a method of their own.
-    pub fn configure(mut self, change: impl FnOnce(&mut ProducerConfig)) -> Self {
-        change(&mut self.config);
-        self
-    }
-
-    /// Starts the producer. Nothing is sent before the first record. Its tasks run in the tokio
-    /// runtime that this is called in.
-    ///
-    /// Cancel-safe.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) for settings that contradict each other.
-    pub async fn build(self) -> Result<Producer> {
-        self.config.check()?;
-        let shared = Arc::new(Shared::new(self.client, self.config));
-        Ok(Producer {
-            handle: Arc::new(Handle { shared }),
-        })
-    }
-}
 
 /// Sends records. Cloning shares batches, memory and identity; after the last clone's drop what was
 /// enqueued is still sent, in the background, for as long as the runtime lives.
@@ -311,58 +215,6 @@ struct Credit<'a> {
 impl Drop for Credit<'_> {
     fn drop(&mut self) {
         self.memory.give(self.bytes);
-    }
-}
-
-/// A producer's handle on one topic: the hot path.
-#[derive(Clone, Debug)]
-pub struct TopicProducer {
-    producer: Producer,
-    topic: Arc<Topic>,
-}
-
-impl TopicProducer {
-    /// As [`Producer::send`]; the record's own topic is not looked at.
-    ///
-    /// # Errors
-    ///
-    /// As [`Producer::send`].
-    pub async fn send(&self, record: Record<'_>) -> Result<RecordMetadata> {
-        self.enqueue(record).await?.await
-    }
-
-    /// As [`Producer::enqueue`]; the record's own topic is not looked at.
-    ///
-    /// # Errors
-    ///
-    /// As [`Producer::enqueue`].
-    pub async fn enqueue(&self, record: Record<'_>) -> Result<Ack> {
-        self.producer.enqueue_to(&self.topic, &record).await
-    }
-
-    /// As [`Producer::try_enqueue`]; the record's own topic is not looked at.
-    ///
-    /// # Errors
-    ///
-    /// Gives the record back, with the reason: see [`TryEnqueueError`].
-    pub fn try_enqueue<'r>(&self, record: Record<'r>) -> Result<Ack, TryEnqueueError<'r>> {
-        self.producer.try_enqueue_to(&self.topic, record)
-    }
-
-    /// How many partitions the topic has now.
-    pub fn partition_count(&self) -> i32 {
-        let latest = self.producer.handle.shared.latest(&self.topic);
-        i32::try_from(latest.partitions.len()).unwrap_or(i32::MAX)
-    }
-
-    /// The topic's name.
-    pub fn name(&self) -> &str {
-        &self.topic.name
-    }
-
-    /// The producer behind this handle.
-    pub fn producer(&self) -> &Producer {
-        &self.producer
     }
 }
 

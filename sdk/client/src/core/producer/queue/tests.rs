@@ -1,7 +1,13 @@
 //! Plain calls in virtual time: a queue, and answers in every unfortunate order.
 
+use super::answer::Settled;
+use super::append::Appended;
+use super::batch::Stamp;
 use super::*;
-use highwater_record::{Compression, Compressor};
+use crate::error::{ErrorKind, Written};
+use bytes::Bytes;
+use highwater_record::{Batch as Checked, BatchBuilder, Compression, Compressor, Records};
+use highwater_wire::ErrorCode;
 
 const IDENTITY: Identity = Identity { id: 9, epoch: 0 };
 const BUMPED: Identity = Identity { id: 9, epoch: 1 };

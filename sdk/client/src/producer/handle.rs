@@ -1,0 +1,60 @@
+//! A producer's handle on one topic. Knows the topic; everything else is the producer's.
+
+use std::sync::Arc;
+
+use super::topic::Topic;
+use super::{Ack, Producer, TryEnqueueError};
+use crate::error::Result;
+use crate::record::{Record, RecordMetadata};
+
+/// A producer's handle on one topic: the hot path.
+#[derive(Clone, Debug)]
+pub struct TopicProducer {
+    pub(super) producer: Producer,
+    pub(super) topic: Arc<Topic>,
+}
+
+impl TopicProducer {
+    /// As [`Producer::send`]; the record's own topic is not looked at.
+    ///
+    /// # Errors
+    ///
+    /// As [`Producer::send`].
+    pub async fn send(&self, record: Record<'_>) -> Result<RecordMetadata> {
+        self.enqueue(record).await?.await
+    }
+
+    /// As [`Producer::enqueue`]; the record's own topic is not looked at.
+    ///
+    /// # Errors
+    ///
+    /// As [`Producer::enqueue`].
+    pub async fn enqueue(&self, record: Record<'_>) -> Result<Ack> {
+        self.producer.enqueue_to(&self.topic, &record).await
+    }
+
+    /// As [`Producer::try_enqueue`]; the record's own topic is not looked at.
+    ///
+    /// # Errors
+    ///
+    /// Gives the record back, with the reason: see [`TryEnqueueError`].
+    pub fn try_enqueue<'r>(&self, record: Record<'r>) -> Result<Ack, TryEnqueueError<'r>> {
+        self.producer.try_enqueue_to(&self.topic, record)
+    }
+
+    /// How many partitions the topic has now.
+    pub fn partition_count(&self) -> i32 {
+        let latest = self.producer.handle.shared.latest(&self.topic);
+        i32::try_from(latest.partitions.len()).unwrap_or(i32::MAX)
+    }
+
+    /// The topic's name.
+    pub fn name(&self) -> &str {
+        &self.topic.name
+    }
+
+    /// The producer behind this handle.
+    pub fn producer(&self) -> &Producer {
+        &self.producer
+    }
+}
