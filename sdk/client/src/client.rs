@@ -2,6 +2,7 @@
 
 mod metadata;
 
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use crate::admin::Admin;
-use crate::config::{ClientConfig, Properties, split_address};
+use crate::config::{ClientConfig, Properties, read_environment, read_file, split_address};
 use crate::connection::{Connection, Reply};
 use crate::consumer::ConsumerBuilder;
 use crate::core::backoff::{Backoff, Random};
@@ -67,8 +68,8 @@ impl Client {
         ClientBuilder { properties }
     }
 
-    /// Starts a client from Kafka's property names, producer's and consumer's included: those
-    /// become the defaults of [`producer`](Self::producer) and [`consumer`](Self::consumer).
+    /// Starts a client from Kafka's property names (Java's, librdkafka's or sarama's), producer's and consumer's included:
+    /// those become the defaults of [`producer`](Self::producer) and [`consumer`](Self::consumer).
     ///
     /// # Errors
     ///
@@ -84,6 +85,27 @@ impl Client {
             builder = builder.property(key.as_ref(), value.as_ref())?;
         }
         Ok(builder)
+    }
+
+    /// Starts a client from the environment: `KAFKA_BOOTSTRAP_SERVERS`, `KAFKA_LINGER_MS`, and so on. Variables that begin
+    /// with `HIGHWATER_` are read alike.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_properties`](Self::from_properties); an unknown variable is an error only if it begins with `HIGHWATER_`.
+    pub fn from_env() -> Result<ClientBuilder> {
+        Self::from_properties(read_environment(std::env::vars_os())?)
+    }
+
+    /// Starts a client from a file in Java's properties format.
+    ///
+    /// Reads the file where it is called, without `async`: do so before the service serves.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_properties`](Self::from_properties), and when the file cannot be read.
+    pub fn from_properties_file(path: impl AsRef<Path>) -> Result<ClientBuilder> {
+        Self::from_properties(read_file(path.as_ref())?)
     }
 
     /// Starts a producer.

@@ -3,6 +3,9 @@
 //! The names are Kafka's, so that a `producer.properties` file can be read as it is; the typed
 //! builders set the same fields. Nothing here talks to a broker.
 
+mod environment;
+mod file;
+mod keys;
 mod properties;
 
 use std::sync::Arc;
@@ -15,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::partitioner::{Partitioner, Rule};
 
 pub(crate) use properties::Properties;
+pub(crate) use {environment::read as read_environment, file::read as read_file};
 
 /// What a connection to a cluster needs, whoever uses it.
 #[derive(Clone, Debug)]

@@ -1,331 +1,135 @@
-//! Kafka's property names, each with what it sets.
+//! Settings as text: names and values from code, a file or the environment become the three configurations.
 //!
-//! One table per struct; an unknown key is an error that names the nearest known one. Keys of
-//! features this client does not have yet are unknown on purpose: silence would be a lie.
+//! What the names are is [`keys`]' business. An unknown name is an error that says which known one is nearest; a name
+//! given twice in two spellings must say the same thing twice.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use highwater_record::{Codec, Compression};
 
-use super::{Acks, ClientConfig, ConsumerConfig, Isolation, Linger, OffsetReset, ProducerConfig};
-use crate::core::group::assignor::Assignor;
+use super::keys::{self, IGNORED, UNBUILT};
+use super::{ClientConfig, ConsumerConfig, ProducerConfig};
 use crate::error::{Error, Result};
-use crate::partitioner::{Chosen, Rule};
+use crate::partitioner::Chosen;
 
-/// All three configurations, as one properties file sets them.
+/// All configurations, as one properties file sets them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Properties {
     pub(crate) client: ClientConfig,
     pub(crate) producer: ProducerConfig,
     pub(crate) consumer: ConsumerConfig,
+    pub(crate) partitioner: Chosen,
     levels: Vec<Compression>,
-    partitioner: Chosen,
+    level_of_any: Option<i32>,
+    given: Given,
 }
 
-type Set = fn(&mut Properties, &str, &str) -> Result<()>;
+/// What was set by name: by the key's own name, the spelling and the value in Java's terms.
+#[derive(Clone, Default)]
+struct Given(BTreeMap<&'static str, (String, String)>);
 
-/// Accepted without effect: they configure Java classes or what this client decides by itself.
-const IGNORED: &[&str] = &[
-    "key.serializer",
-    "value.serializer",
-    "key.deserializer",
-    "value.deserializer",
-    "check.crcs", // always checked
-    "client.dns.lookup",
-    "enable.metrics.push",
-    "metric.reporters",
-    "metrics.num.samples",
-    "metrics.recording.level",
-    "metrics.sample.window.ms",
-    "retries",
-    "send.buffer.bytes",
-    "receive.buffer.bytes",
-];
+impl fmt::Debug for Given {
+    /// Without the values: there may be passwords among them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
 
-const KNOWN: &[(&str, Set)] = &[
-    ("bootstrap.servers", |p, _, v| {
-        p.client.bootstrap = v
-            .split(',')
-            .map(str::trim)
-            .filter(|s| !s.is_empty())
-            .map(str::to_owned)
-            .collect();
-        Ok(())
-    }),
-    ("client.id", |p, _, v| {
-        v.clone_into(&mut p.client.client_id);
-        Ok(())
-    }),
-    ("request.timeout.ms", |p, k, v| {
-        p.client.request_timeout = ms(k, v)?;
-        Ok(())
-    }),
-    ("socket.connection.setup.timeout.ms", |p, k, v| {
-        p.client.connect_timeout = ms(k, v)?;
-        Ok(())
-    }),
-    ("reconnect.backoff.ms", |p, k, v| {
-        p.client.reconnect_backoff = ms(k, v)?;
-        Ok(())
-    }),
-    ("reconnect.backoff.max.ms", |p, k, v| {
-        p.client.reconnect_backoff_max = ms(k, v)?;
-        Ok(())
-    }),
-    ("retry.backoff.ms", |p, k, v| {
-        p.client.retry_backoff = ms(k, v)?;
-        Ok(())
-    }),
-    ("retry.backoff.max.ms", |p, k, v| {
-        p.client.retry_backoff_max = ms(k, v)?;
-        Ok(())
-    }),
-    ("metadata.max.age.ms", |p, k, v| {
-        p.client.metadata_age_max = ms(k, v)?;
-        Ok(())
-    }),
-    ("default.api.timeout.ms", |p, k, v| {
-        p.client.api_timeout = ms(k, v)?;
-        Ok(())
-    }),
-    ("allow.auto.create.topics", |p, k, v| {
-        p.client.auto_create_topics = flag(k, v)?;
-        Ok(())
-    }),
-    ("highwater.response.bytes.max", |p, k, v| {
-        p.client.response_bytes_max = number(k, v)?;
-        Ok(())
-    }),
-    ("acks", |p, k, v| {
-        p.producer.acks = match v {
-            "all" | "-1" => Acks::All,
-            "1" => Acks::Leader,
-            "0" => Acks::None,
-            _ => return Err(wrong(k, v, "all, 1 or 0")),
-        };
-        Ok(())
-    }),
-    ("enable.idempotence", |p, k, v| {
-        p.producer.idempotence = Some(flag(k, v)?);
-        Ok(())
-    }),
-    ("linger.ms", |p, k, v| {
-        p.producer.linger = Linger::Fixed(ms(k, v)?);
-        Ok(())
-    }),
-    ("batch.size", |p, k, v| {
-        p.producer.batch_bytes = number(k, v)?;
-        Ok(())
-    }),
-    ("max.request.size", |p, k, v| {
-        p.producer.request_bytes_max = number(k, v)?;
-        Ok(())
-    }),
-    ("max.in.flight.requests.per.connection", |p, k, v| {
-        p.producer.in_flight_max = number(k, v)?;
-        Ok(())
-    }),
-    ("buffer.memory", |p, k, v| {
-        p.producer.buffer_bytes = number(k, v)?;
-        Ok(())
-    }),
-    ("max.block.ms", |p, k, v| {
-        p.producer.block_max = ms(k, v)?;
-        Ok(())
-    }),
-    ("delivery.timeout.ms", |p, k, v| {
-        p.producer.delivery_timeout = ms(k, v)?;
-        Ok(())
-    }),
-    ("compression.type", |p, k, v| {
-        p.producer.compression = v
-            .parse()
-            .map_err(|_| wrong(k, v, "none, gzip, snappy, lz4 or zstd"))?;
-        Ok(())
-    }),
-    ("compression.gzip.level", |p, k, v| {
-        level(p, Codec::Gzip, k, v)
-    }),
-    ("compression.lz4.level", |p, k, v| {
-        level(p, Codec::Lz4, k, v)
-    }),
-    ("compression.zstd.level", |p, k, v| {
-        level(p, Codec::Zstd, k, v)
-    }),
-    ("partitioner.class", |p, k, v| {
-        p.partitioner.name(v).map_err(|_| {
-            wrong(
-                k,
-                v,
-                &format!("{} or range", Rule::ALL.map(Rule::name).join(", ")),
-            )
-        })?;
-        p.producer.partitioner = p.partitioner.build();
-        Ok(())
-    }),
-    ("partitioner.ignore.keys", |p, k, v| {
-        p.partitioner.ignore_keys(flag(k, v)?);
-        p.producer.partitioner = p.partitioner.build();
-        Ok(())
-    }),
-    ("highwater.partitioner.range.splits", |p, k, v| {
-        p.partitioner.splits(v).map_err(|error| {
-            wrong(
-                k,
-                v,
-                &format!("keys that rise, with commas between; {error}"),
-            )
-        })?;
-        p.producer.partitioner = p.partitioner.build();
-        Ok(())
-    }),
-    ("fetch.min.bytes", |p, k, v| {
-        p.consumer.fetch_bytes_min = number(k, v)?;
-        Ok(())
-    }),
-    ("fetch.max.wait.ms", |p, k, v| {
-        p.consumer.fetch_wait_max = ms(k, v)?;
-        Ok(())
-    }),
-    ("fetch.max.bytes", |p, k, v| {
-        p.consumer.fetch_bytes_max = number(k, v)?;
-        Ok(())
-    }),
-    ("max.partition.fetch.bytes", |p, k, v| {
-        p.consumer.partition_fetch_bytes_max = number(k, v)?;
-        Ok(())
-    }),
-    ("highwater.fetch.buffer.memory", |p, k, v| {
-        p.consumer.buffer_bytes = number(k, v)?;
-        Ok(())
-    }),
-    ("highwater.batch.bytes.max", |p, k, v| {
-        p.consumer.batch_bytes_max = number(k, v)?;
-        Ok(())
-    }),
-    ("auto.offset.reset", |p, k, v| {
-        p.consumer.offset_reset = match v {
-            "earliest" => OffsetReset::Earliest,
-            "latest" => OffsetReset::Latest,
-            "none" => OffsetReset::Fail,
-            _ => return Err(wrong(k, v, "earliest, latest or none")),
-        };
-        Ok(())
-    }),
-    ("isolation.level", |p, k, v| {
-        p.consumer.isolation = match v {
-            "read_uncommitted" => Isolation::ReadUncommitted,
-            "read_committed" => Isolation::ReadCommitted,
-            _ => return Err(wrong(k, v, "read_uncommitted or read_committed")),
-        };
-        Ok(())
-    }),
-    ("group.id", |p, _, v| {
-        p.consumer.group.id = Some(v.to_owned()).filter(|id| !id.is_empty());
-        Ok(())
-    }),
-    ("group.instance.id", |p, _, v| {
-        p.consumer.group.instance_id = Some(v.to_owned()).filter(|id| !id.is_empty());
-        Ok(())
-    }),
-    ("group.protocol", |_, k, v| {
-        match v.to_ascii_lowercase().as_str() {
-            "classic" => Ok(()),
-            _ => Err(wrong(k, v, "classic")),
+impl Given {
+    /// Notes that `key` was given. The same spelling may come again, with another value; another spelling must agree.
+    fn note(&mut self, key: &'static str, spelling: &str, value: &str) -> Result<()> {
+        if let Some((before, held)) = self.0.get(key)
+            && before != spelling
+            && !held.eq_ignore_ascii_case(value)
+        {
+            return Err(Error::config(format!(
+                "{spelling} contradicts {before}: both set {key}, need one of them"
+            )));
         }
-    }),
-    ("session.timeout.ms", |p, k, v| {
-        p.consumer.group.session_timeout = ms(k, v)?;
+        let given = (spelling.to_owned(), value.to_owned());
+        self.0.insert(key, given);
         Ok(())
-    }),
-    ("heartbeat.interval.ms", |p, k, v| {
-        p.consumer.group.heartbeat_interval = ms(k, v)?;
-        Ok(())
-    }),
-    ("max.poll.interval.ms", |p, k, v| {
-        p.consumer.group.poll_interval_max = ms(k, v)?;
-        Ok(())
-    }),
-    ("partition.assignment.strategy", |p, k, v| {
-        let names = v.split(',').map(str::trim).filter(|name| !name.is_empty());
-        let assignors: Result<Vec<Assignor>, _> = names.map(str::parse).collect();
-        p.consumer.group.assignors = assignors.map_err(|_| wrong(k, v, Assignor::NAMES))?;
-        Ok(())
-    }),
-    ("enable.auto.commit", |p, k, v| {
-        p.consumer.group.auto_commit = flag(k, v)?;
-        Ok(())
-    }),
-    ("auto.commit.interval.ms", |p, k, v| {
-        p.consumer.group.auto_commit_interval = ms(k, v)?;
-        Ok(())
-    }),
-    ("client.rack", |p, _, v| {
-        p.consumer.client_rack = Some(v.to_owned()).filter(|rack| !rack.is_empty());
-        Ok(())
-    }),
-];
+    }
+}
 
 impl Properties {
-    /// Sets one property by its name.
+    /// Sets one property by its name in any client.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) for an unknown name or an unusable value.
-    pub(crate) fn set(&mut self, key: &str, value: &str) -> Result<()> {
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) for an unknown name, an unusable value, or one that contradicts
+    /// what another name has set.
+    pub(crate) fn set(&mut self, name: &str, value: &str) -> Result<()> {
         let value = value.trim();
-        if let Some((_, set)) = KNOWN.iter().find(|(name, _)| *name == key) {
-            set(self, key, value)?;
-            self.apply_level();
+        if let Some((key, unit)) = keys::find(name) {
+            let value = keys::in_java(key, unit, value)
+                .ok_or_else(|| wrong(name, value, unit.expected()))?;
+            let mut given = self.given.clone();
+            given.note(key.name, name, &value)?;
+            (key.set)(self, name, &value)?;
+            self.given = given;
+            return self.apply_level();
+        }
+        if let Some((_, why)) = IGNORED.iter().find(|(ignored, _)| *ignored == name) {
+            tracing::warn!(setting = name, why, "setting has no effect");
             return Ok(());
         }
-        if IGNORED.contains(&key) {
-            tracing::debug!(key, "property has no meaning for this client");
-            return Ok(());
+        let unbuilt = UNBUILT.iter().find(|(unbuilt, _)| {
+            *unbuilt == name || (unbuilt.ends_with('.') && name.starts_with(unbuilt))
+        });
+        if let Some((_, why)) = unbuilt {
+            return Err(Error::config(format!("{name} cannot be set: {why}")));
         }
-        let nearest = KNOWN
-            .iter()
-            .map(|(name, _)| (strsim::levenshtein(name, key), *name))
-            .min()
-            .map_or("", |(_, name)| name);
+        let nearest = keys::nearest(name);
         Err(Error::config(format!(
-            "unknown property {key:?}, nearest is {nearest:?}"
+            "unknown property {name:?}, nearest is {nearest:?}"
         )))
     }
 
+    /// A level for batches of `codec`.
+    pub(crate) fn level(&mut self, codec: Codec, key: &str, value: &str) -> Result<()> {
+        let level: i32 = number(key, value)?;
+        let compression = Compression::new(codec, Some(level))
+            .map_err(|error| Error::config(format!("{key}: {error}")))?;
+        self.levels.push(compression);
+        Ok(())
+    }
+
+    /// A level for whatever codec is chosen; below zero says nothing.
+    pub(crate) fn level_of_any(&mut self, level: i32) {
+        self.level_of_any = Some(level).filter(|level| *level >= 0);
+    }
+
     /// A level counts only for the codec in force, whichever of both came first.
-    fn apply_level(&mut self) {
+    fn apply_level(&mut self) -> Result<()> {
         let codec = self.producer.compression.codec();
-        if let Some(level) = self
-            .levels
-            .iter()
-            .rev()
-            .find(|level| level.codec() == codec)
+        if let Some(level) = self.level_of_any
+            && !matches!(codec, Codec::None | Codec::Snappy)
         {
-            self.producer.compression = *level;
+            self.producer.compression = Compression::new(codec, Some(level))
+                .map_err(|error| Error::config(format!("compression.level: {error}")))?;
         }
+        let levels = self.levels.iter().rev();
+        if let Some(level) = levels.copied().find(|level| level.codec() == codec) {
+            self.producer.compression = level;
+        }
+        Ok(())
     }
 }
 
-fn level(properties: &mut Properties, codec: Codec, key: &str, value: &str) -> Result<()> {
-    let level: i32 = number(key, value)?;
-    let compression = Compression::new(codec, Some(level))
-        .map_err(|error| Error::config(format!("{key}: {error}")))?;
-    properties.levels.push(compression);
-    Ok(())
-}
-
-fn wrong(key: &str, value: &str, expected: &str) -> Error {
+pub(crate) fn wrong(key: &str, value: &str, expected: &str) -> Error {
     Error::config(format!("{key} is {value:?}, need {expected}"))
 }
 
-fn number<T: std::str::FromStr>(key: &str, value: &str) -> Result<T> {
+pub(crate) fn number<T: std::str::FromStr>(key: &str, value: &str) -> Result<T> {
     value
         .parse()
         .map_err(|_| wrong(key, value, "a number in range"))
 }
 
-fn ms(key: &str, value: &str) -> Result<Duration> {
+pub(crate) fn ms(key: &str, value: &str) -> Result<Duration> {
     let ms: u64 = number(key, value)?;
     // Java's limit; also keeps deadlines within what a monotonic clock can hold.
     if ms > i32::MAX as u64 {
@@ -334,17 +138,64 @@ fn ms(key: &str, value: &str) -> Result<Duration> {
     Ok(Duration::from_millis(ms))
 }
 
-fn flag(key: &str, value: &str) -> Result<bool> {
-    match value {
-        "true" => Ok(true),
-        "false" => Ok(false),
-        _ => Err(wrong(key, value, "true or false")),
+pub(crate) fn flag(key: &str, value: &str) -> Result<bool> {
+    if value.eq_ignore_ascii_case("true") {
+        Ok(true)
+    } else if value.eq_ignore_ascii_case("false") {
+        Ok(false)
+    } else {
+        Err(wrong(key, value, "true or false"))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn two_spellings_may_agree_but_not_contradict_each_other() {
+        let mut p = Properties::default();
+        p.set("linger.ms", "5").unwrap();
+        p.set("linger.ms", "7").unwrap();
+        p.set("queue.buffering.max.ms", "7").unwrap();
+        p.set("Producer.Flush.Frequency", "7ms").unwrap();
+        let error = p.set("queue.buffering.max.ms", "8").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "queue.buffering.max.ms contradicts Producer.Flush.Frequency: both set linger.ms, need one of them"
+        );
+        assert_eq!(
+            p.producer.linger,
+            crate::Linger::Fixed(Duration::from_millis(7))
+        );
+    }
+
+    #[test]
+    fn what_is_not_built_says_so_and_what_has_no_meaning_is_passed_over() {
+        let mut p = Properties::default();
+        let error = p.set("transactional.id", "t").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "transactional.id cannot be set: transactions are not built yet"
+        );
+        assert!(p.set("sasl.kerberos.service.name", "kafka").is_err());
+        p.set(
+            "key.serializer",
+            "org.apache.kafka.common.serialization.StringSerializer",
+        )
+        .unwrap();
+    }
+
+    #[test]
+    fn one_level_for_all_codecs_counts_for_the_one_that_is_chosen() {
+        let mut p = Properties::default();
+        p.set("compression.level", "6").unwrap();
+        assert_eq!(p.producer.compression.level(), None);
+        p.set("compression.codec", "gzip").unwrap();
+        assert_eq!(p.producer.compression.level(), Some(6));
+        p.set("compression.gzip.level", "9").unwrap();
+        assert_eq!(p.producer.compression.level(), Some(9));
+    }
 
     #[test]
     fn an_unknown_key_names_the_nearest() {
