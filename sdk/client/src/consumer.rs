@@ -254,6 +254,10 @@ impl Consumer {
         }
     }
 
+    pub(crate) fn client(&self) -> &Client {
+        &self.shared.client
+    }
+
     fn enter(&mut self, topics: BTreeSet<Arc<str>>, listener: Option<Listener>) -> Result<()> {
         let config = &self.shared.config;
         let arrived = Arc::clone(&self.shared.arrived);

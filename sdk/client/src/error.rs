@@ -77,6 +77,8 @@ pub enum ErrorKind {
     Offset,
     /// A batch of records does not hold together: its checksum, its lengths, its compression.
     Corrupt,
+    /// A key or a value could not be turned into bytes, or not be made of them.
+    Serialization,
     /// The peer broke the protocol: a frame too long, a wrong correlation id, bytes that do not
     /// parse.
     Protocol,
@@ -98,6 +100,9 @@ pub struct Error(Arc<Body>);
 
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// An error of somebody else's: a handler's, or a serializer's.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
@@ -199,6 +204,7 @@ impl Error {
             | ErrorKind::Unsupported { .. }
             | ErrorKind::Offset
             | ErrorKind::Corrupt
+            | ErrorKind::Serialization
             | ErrorKind::Protocol => false,
         }
     }

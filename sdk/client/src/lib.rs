@@ -77,10 +77,12 @@ pub mod consumer;
 mod core;
 mod error;
 mod group;
+mod handler;
 pub mod partitioner;
 mod pool;
 pub mod producer;
 mod record;
+pub mod typed;
 
 pub use admin::Admin;
 pub use client::{Client, ClientBuilder};
@@ -91,12 +93,13 @@ pub use consumer::{
     Consumer, ConsumerBuilder, ConsumerRecord, Rebalance, RecordBatch, RecordRef, Start,
 };
 pub use core::group::assignor::{Assignor, UnknownAssignor};
-pub use error::{Error, ErrorKind, Result, TopicPartition, Written};
+pub use error::{BoxError, Error, ErrorKind, Result, TopicPartition, Written};
 pub use group::{Committed, Group, GroupMetadata};
-pub use highwater_record::{Codec, Compression};
+pub use highwater_record::{Codec, Compression, TimestampType};
 pub use highwater_wire::ErrorCode;
 pub use partitioner::{Partitioner, Rule};
 pub use producer::{
     Ack, Producer, ProducerBuilder, ShutdownReport, TopicProducer, TryEnqueueError,
 };
 pub use record::{HeaderField, Record, RecordMetadata};
+pub use typed::{Deserializer, OnBadRecord, Serializer, TypedConsumer, TypedProducer, TypedRecord};

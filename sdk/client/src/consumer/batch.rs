@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use crossbeam::queue::ArrayQueue;
-use highwater_record::{Codec, Decompressor, HeaderField, Headers, Limits, Records};
+use highwater_record::{Codec, Decompressor, HeaderField, Headers, Limits, Records, TimestampType};
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -95,6 +95,7 @@ struct Inner {
     high_watermark: i64,
     wire_bytes: usize,
     codec: Codec,
+    timestamp_type: TimestampType,
     /// The uncompressed batch as it came; else the records are in `buffers.page`.
     plain: Option<Bytes>,
     buffers: Buffers,
@@ -181,6 +182,7 @@ impl RecordBatch {
             high_watermark: source.high_watermark,
             wire_bytes: batch.len(),
             codec,
+            timestamp_type: header.attributes().timestamp_type(),
             plain: (codec == Codec::None).then(|| bytes.slice_ref(batch.body())),
             buffers,
             scratch: Arc::clone(scratch),
@@ -225,6 +227,11 @@ impl RecordBatch {
     /// The codec it was compressed with.
     pub fn codec(&self) -> Codec {
         self.0.codec
+    }
+
+    /// Whose clock the records' timestamps are by.
+    pub fn timestamp_type(&self) -> TimestampType {
+        self.0.timestamp_type
     }
 
     /// Lends the records, in order. Nothing is copied or counted.
@@ -340,6 +347,12 @@ impl<'a> RecordRef<'a> {
     }
 }
 
+impl<'a> RecordRef<'a> {
+    pub(crate) fn raw_headers(&self) -> Headers<'a> {
+        headers(self.bytes, self.entry)
+    }
+}
+
 fn headers<'a>(bytes: &'a [u8], entry: &Entry) -> Headers<'a> {
     Headers::over(
         entry.headers.get(bytes).unwrap_or_default(),
@@ -398,6 +411,11 @@ impl ConsumerRecord {
     /// Milliseconds since 1970, as the producer or the broker stamped it.
     pub fn timestamp_ms(&self) -> i64 {
         self.entry.timestamp_ms
+    }
+
+    /// Whose clock that is.
+    pub fn timestamp_type(&self) -> TimestampType {
+        self.batch.timestamp_type()
     }
 
     /// The key.
