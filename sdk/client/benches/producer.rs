@@ -10,9 +10,45 @@ mod cpu;
 mod support;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use highwater::{Client, Codec, Compression, Record};
+use highwater::{Client, Codec, Compression, Record, TopicProducer};
 
 const RECORDS: u64 = 200_000;
+
+/// Records of a call, where many are handed over at once.
+const BATCH_RECORDS: u64 = 1000;
+
+/// What one measurement does with its records.
+#[derive(Clone, Copy)]
+enum Call {
+    Enqueue,
+    EnqueueBatch,
+    SendBatch,
+}
+
+async fn enqueue(topic: &TopicProducer, value: &[u8], keyed: bool) {
+    for number in 0..RECORDS {
+        let number = number.to_be_bytes();
+        let record = Record::new().value(value);
+        let record = if keyed { record.key(&number) } else { record };
+        drop(topic.enqueue(record).await.unwrap());
+    }
+}
+
+/// As many batches, all enqueued before the first is waited for, or each waited for.
+async fn batches(topic: &TopicProducer, value: &[u8], keyed: bool, wait: bool) {
+    let keys: Vec<_> = (0..BATCH_RECORDS).map(u64::to_be_bytes).collect();
+    for _ in 0..RECORDS / BATCH_RECORDS {
+        let records = keys.iter().map(|key| {
+            let record = Record::new().value(value);
+            if keyed { record.key(key) } else { record }
+        });
+        if wait {
+            assert_eq!(topic.send_batch(records).await.unwrap().len(), 1000);
+        } else {
+            drop(topic.enqueue_batch(records).await);
+        }
+    }
+}
 
 fn produce(criterion: &mut Criterion) {
     let cluster = cpu::null_cluster();
@@ -24,14 +60,22 @@ fn produce(criterion: &mut Criterion) {
     group
         .sample_size(10)
         .throughput(Throughput::Elements(RECORDS));
-    for (bytes, keyed, codec) in [
-        (100, false, Codec::None),
-        (100, true, Codec::None),
-        (1024, false, Codec::None),
-        (1024, false, Codec::Lz4),
+    for (call, bytes, keyed, codec) in [
+        (Call::Enqueue, 100, false, Codec::None),
+        (Call::Enqueue, 100, true, Codec::None),
+        (Call::EnqueueBatch, 100, false, Codec::None),
+        (Call::EnqueueBatch, 100, true, Codec::None),
+        (Call::SendBatch, 100, false, Codec::None),
+        (Call::Enqueue, 1024, false, Codec::None),
+        (Call::Enqueue, 1024, false, Codec::Lz4),
     ] {
         let key = if keyed { "keyed" } else { "sticky" };
-        let name = format!("{bytes} B, {key}, {codec}");
+        let name = match call {
+            Call::Enqueue => "enqueue",
+            Call::EnqueueBatch => "enqueue_batch",
+            Call::SendBatch => "send_batch",
+        };
+        let name = format!("{name}, {bytes} B, {key}, {codec}");
         group.bench_function(BenchmarkId::from_parameter(name), |bencher| {
             bencher.iter_custom(|rounds| {
                 runtime.block_on(async {
@@ -45,11 +89,12 @@ fn produce(criterion: &mut Criterion) {
                     let topic = producer.topic("null").await.unwrap();
                     let value = vec![b'x'; bytes];
                     let start = cpu::now();
-                    for number in 0..rounds * RECORDS {
-                        let number = number.to_be_bytes();
-                        let record = Record::new().value(&value);
-                        let record = if keyed { record.key(&number) } else { record };
-                        drop(topic.enqueue(record).await.unwrap());
+                    for _ in 0..rounds {
+                        match call {
+                            Call::Enqueue => enqueue(&topic, &value, keyed).await,
+                            Call::EnqueueBatch => batches(&topic, &value, keyed, false).await,
+                            Call::SendBatch => batches(&topic, &value, keyed, true).await,
+                        }
                     }
                     producer.flush().await;
                     cpu::now() - start

@@ -99,7 +99,8 @@ pub use highwater_record::{Codec, Compression, TimestampType};
 pub use highwater_wire::ErrorCode;
 pub use partitioner::{Partitioner, Rule};
 pub use producer::{
-    Ack, Producer, ProducerBuilder, ShutdownReport, TopicProducer, TryEnqueueError,
+    Ack, BatchAck, BatchMetadata, Permit, Producer, ProducerBuilder, ShutdownReport, TopicProducer,
+    TryEnqueueError,
 };
 pub use record::{HeaderField, Record, RecordMetadata};
 pub use typed::{Deserializer, OnBadRecord, Serializer, TypedConsumer, TypedProducer, TypedRecord};

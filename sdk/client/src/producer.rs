@@ -1,12 +1,16 @@
 //! The producer: records in, acknowledgements out.
 
 mod ack;
+mod batch;
 mod builder;
 mod clock;
 mod handle;
 mod identity;
+mod line;
 mod memory;
 mod pages;
+mod permit;
+mod place;
 mod sealer;
 mod sender;
 mod shared;
@@ -17,13 +21,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::timeout;
 
 pub use self::ack::Ack;
+pub use self::batch::{BatchAck, BatchMetadata};
 pub use self::builder::ProducerBuilder;
 pub use self::handle::TopicProducer;
-use self::memory::Memory;
-use self::shared::{Refusal, Shared};
+use self::line::Line;
+use self::memory::Credit;
+pub use self::permit::Permit;
+use self::place::Refusal;
+use self::shared::Shared;
 use self::topic::Topic;
 use crate::error::{Error, Result, Written};
 use crate::record::{Record, RecordMetadata};
@@ -86,6 +94,52 @@ impl Producer {
             Some(topic) => self.try_enqueue_to(&topic, record),
             None => Err(TryEnqueueError::Unresolved(record)),
         }
+    }
+
+    /// Sends records and waits until all are acknowledged. Those to one partition keep their order.
+    ///
+    /// Not cancel-safe in the sense of undoing: once enqueued, a record is sent whether or not the
+    /// future is still there; dropped before, those enqueued are the first of the records.
+    ///
+    /// # Errors
+    ///
+    /// Why the first record failed of those that did; the others were sent all the same. To be told
+    /// of each, use [`enqueue_batch`](Self::enqueue_batch).
+    pub async fn send_batch<'r>(
+        &self,
+        records: impl IntoIterator<Item = Record<'r>>,
+    ) -> Result<BatchMetadata> {
+        self.enqueue_batch(records).await.await
+    }
+
+    /// Puts records in their partitions' batches: as [`enqueue`](Self::enqueue) of each in turn, for
+    /// less. Those to one partition keep their order.
+    ///
+    /// A record that cannot be taken fails by the [`BatchAck`], and the next goes on. Where no other
+    /// could be taken either (`buffer.memory` is exhausted for `max.block.ms`, counted from when the
+    /// call first waits; the producer was shut down) the rest is left in the iterator, except for
+    /// up to 31 that were looked ahead to: these are counted and failed.
+    ///
+    /// Dropped while it waits, the first of the records stay enqueued, and nobody has their
+    /// acknowledgements; [`reserve`](Self::reserve) waits before there is anything to lose.
+    pub async fn enqueue_batch<'r>(
+        &self,
+        records: impl IntoIterator<Item = Record<'r>>,
+    ) -> BatchAck {
+        self.enqueue_all(None, records.into_iter()).await
+    }
+
+    /// Sets bytes of `buffer.memory` aside, waiting up to `max.block.ms` for them, so that records of
+    /// [`buffer_bytes`](Record::buffer_bytes) up to that, together, need not wait for memory.
+    ///
+    /// Cancel-safe: dropped while it waits, it loses its place in the line and nothing else.
+    ///
+    /// # Errors
+    ///
+    /// A time-out; [`Config`](crate::ErrorKind::Config) for more than `buffer.memory`;
+    /// [`Closed`](crate::ErrorKind::Closed).
+    pub async fn reserve(&self, bytes: usize) -> Result<Permit<'_>> {
+        self.permit(None, bytes).await
     }
 
     /// Resolves a topic once, so that sending to it needs no look-up by name.
@@ -154,7 +208,7 @@ impl Producer {
 
     async fn enqueue_to(&self, topic: &Arc<Topic>, record: &Record<'_>) -> Result<Ack> {
         let shared = &self.handle.shared;
-        match shared.place(topic, record, &mut 0) {
+        match shared.place(topic, record, &mut Credit::none(&shared.memory)) {
             Ok(ack) => Ok(ack),
             Err(Refusal::Error(error)) => Err(error),
             Err(Refusal::Memory(bytes)) => self.enqueue_in_line(topic, record, bytes).await,
@@ -169,22 +223,10 @@ impl Producer {
         mut bytes: usize,
     ) -> Result<Ack> {
         let shared = &self.handle.shared;
-        let deadline = Instant::now() + shared.config.block_max;
-        let mut credit = Credit {
-            memory: &shared.memory,
-            bytes: 0,
-        };
+        let mut line = Line::new(shared);
         loop {
-            let wait = shared
-                .memory
-                .take(bytes - credit.bytes, || shared.wake_all());
-            if timeout_at(deadline, wait).await.is_err() {
-                let ms = shared.config.block_max.as_millis();
-                let why = format!("buffer.memory is exhausted for {ms} ms (max.block.ms)");
-                return Err(Error::timeout(why));
-            }
-            credit.bytes = bytes;
-            match shared.place(topic, record, &mut credit.bytes) {
+            line.wait(bytes).await?;
+            match shared.place(topic, record, line.credit()) {
                 Ok(ack) => return Ok(ack),
                 Err(Refusal::Error(error)) => return Err(error),
                 // Another partition, or another batch, wants more than the first did.
@@ -198,23 +240,12 @@ impl Producer {
         topic: &Arc<Topic>,
         record: Record<'r>,
     ) -> Result<Ack, TryEnqueueError<'r>> {
-        match self.handle.shared.place(topic, &record, &mut 0) {
+        let shared = &self.handle.shared;
+        match shared.place(topic, &record, &mut Credit::none(&shared.memory)) {
             Ok(ack) => Ok(ack),
             Err(Refusal::Memory(_)) => Err(TryEnqueueError::Full(record)),
             Err(Refusal::Error(error)) => Err(TryEnqueueError::Refused(record, error)),
         }
-    }
-}
-
-/// Memory taken in advance; what is not used goes back.
-struct Credit<'a> {
-    memory: &'a Memory,
-    bytes: usize,
-}
-
-impl Drop for Credit<'_> {
-    fn drop(&mut self) {
-        self.memory.give(self.bytes);
     }
 }
 

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 pub use highwater_record::HeaderField;
 
+use crate::core::producer::queue::Fields;
+
 /// A record to be produced: built up from [`Record::to`], borrowed until it is enqueued.
 ///
 /// ```
@@ -93,6 +95,18 @@ impl<'a> Record<'a> {
     /// The headers, in their order.
     pub fn headers(&self) -> &[HeaderField<'a>] {
         &self.headers
+    }
+
+    /// What this record takes of `buffer.memory` at most, in bytes: its key, value and headers, their
+    /// framing, and the header of a batch that begins with it.
+    pub fn buffer_bytes(&self) -> usize {
+        let fields = Fields {
+            timestamp_ms: 0,
+            key: self.key,
+            value: self.value,
+            headers: &self.headers,
+        };
+        highwater_record::HEADER_BYTES + fields.bytes_bound()
     }
 
     /// The topic this record is for; empty when the handle decides.

@@ -1,13 +1,26 @@
 //! A producer against brokers that misbehave.
 #![allow(clippy::unwrap_used)]
 
+#[path = "producer/batch.rs"]
+mod batch;
+#[path = "producer/cancel.rs"]
+mod cancel;
 mod support;
 
 use std::time::Duration;
 
-use highwater::{Acks, Client, ErrorCode, ErrorKind, Producer, Record, TryEnqueueError, Written};
+use highwater::{
+    Acks, Client, ErrorCode, ErrorKind, Producer, ProducerBuilder, Record, TryEnqueueError, Written,
+};
 use highwater_wire::ApiKey;
 use support::{Cluster, Fault};
+
+/// One broker and the topic `t`.
+async fn cluster(partitions: usize) -> Cluster {
+    let cluster = Cluster::start(1).await;
+    cluster.topic("t", partitions);
+    cluster
+}
 
 async fn client(cluster: &Cluster) -> Client {
     let builder = Client::builder(cluster.bootstrap()).configure(|config| {
@@ -17,15 +30,36 @@ async fn client(cluster: &Cluster) -> Client {
     builder.connect().await.unwrap()
 }
 
+/// Set up as told.
+async fn producer_with(
+    cluster: &Cluster,
+    settings: impl FnOnce(ProducerBuilder) -> ProducerBuilder,
+) -> Producer {
+    let builder = client(cluster).await.producer();
+    settings(builder).build().await.unwrap()
+}
+
 /// Batches of one record, so that many are in flight.
 async fn producer(cluster: &Cluster) -> Producer {
-    client(cluster)
-        .await
-        .producer()
-        .batch_bytes(1)
-        .build()
-        .await
-        .unwrap()
+    producer_with(cluster, |builder| builder.batch_bytes(1)).await
+}
+
+/// What is not flushed stays.
+async fn lingering(cluster: &Cluster) -> Producer {
+    producer_with(cluster, |builder| builder.linger(Duration::from_secs(60))).await
+}
+
+/// So little memory, and batches of half of it.
+async fn narrow(cluster: &Cluster, buffer_bytes: usize) -> Producer {
+    producer_with(cluster, |builder| {
+        builder
+            .batch_bytes(buffer_bytes / 2)
+            .request_bytes_max(buffer_bytes / 2)
+            .buffer_bytes(buffer_bytes)
+            .linger(Duration::from_secs(60))
+            .configure(|config| config.block_max = Duration::from_secs(5))
+    })
+    .await
 }
 
 async fn send_numbers(producer: &Producer, topic: &str, count: u32) -> Vec<Option<i64>> {
@@ -59,8 +93,7 @@ fn offsets(count: u32) -> Vec<Option<i64>> {
 /// Whatever happens once, records arrive once and in order, each where its acknowledgement says.
 async fn survives(faults: &[Fault]) {
     for skip in [0, 3] {
-        let cluster = Cluster::start(1).await;
-        cluster.topic("t", 1);
+        let cluster = cluster(1).await;
         let producer = producer(&cluster).await;
         for _ in 0..skip {
             cluster.fault(ApiKey::Produce, Fault::Refuse(ErrorCode::NotEnoughReplicas));
@@ -114,8 +147,7 @@ async fn a_sequence_error_bumps_the_epoch_and_goes_on() {
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_does_not_come_breaks_the_connection_after_the_request_timeout() {
-    let cluster = Cluster::start(1).await;
-    cluster.topic("t", 1);
+    let cluster = cluster(1).await;
     let producer = producer(&cluster).await;
     cluster.fault(ApiKey::Produce, Fault::DoAndHang);
     let start = tokio::time::Instant::now();
@@ -126,16 +158,9 @@ async fn an_answer_that_does_not_come_breaks_the_connection_after_the_request_ti
 
 #[tokio::test(start_paused = true)]
 async fn a_record_that_cannot_be_delivered_fails_at_its_deadline() {
-    let cluster = Cluster::start(1).await;
-    cluster.topic("t", 1);
-    let client = client(&cluster).await;
+    let cluster = cluster(1).await;
     let timeout = Duration::from_secs(5);
-    let producer = client
-        .producer()
-        .delivery_timeout(timeout)
-        .build()
-        .await
-        .unwrap();
+    let producer = producer_with(&cluster, |builder| builder.delivery_timeout(timeout)).await;
     for _ in 0..1000 {
         cluster.fault(ApiKey::Produce, Fault::Refuse(ErrorCode::NotEnoughReplicas));
     }
@@ -147,16 +172,9 @@ async fn a_record_that_cannot_be_delivered_fails_at_its_deadline() {
 
 #[tokio::test(start_paused = true)]
 async fn a_record_whose_answers_are_lost_may_have_been_written() {
-    let cluster = Cluster::start(1).await;
-    cluster.topic("t", 1);
-    let client = client(&cluster).await;
+    let cluster = cluster(1).await;
     let timeout = Duration::from_secs(5);
-    let producer = client
-        .producer()
-        .delivery_timeout(timeout)
-        .build()
-        .await
-        .unwrap();
+    let producer = producer_with(&cluster, |builder| builder.delivery_timeout(timeout)).await;
     for _ in 0..1000 {
         cluster.fault(ApiKey::Produce, Fault::DoAndClose);
     }
@@ -191,16 +209,9 @@ async fn batches_follow_their_partition_to_its_new_leader() {
 
 #[tokio::test]
 async fn a_batch_too_large_for_the_broker_is_split() {
-    let cluster = Cluster::start(1).await;
-    cluster.topic("t", 1);
+    let cluster = cluster(1).await;
     cluster.state.lock().unwrap().message_bytes_max = 500;
-    let client = client(&cluster).await;
-    let producer = client
-        .producer()
-        .linger(Duration::from_secs(60))
-        .build()
-        .await
-        .unwrap();
+    let producer = lingering(&cluster).await;
     let mut acks = Vec::new();
     for number in 0..40u32 {
         let value = number.to_be_bytes();
@@ -228,15 +239,8 @@ async fn a_batch_too_large_for_the_broker_is_split() {
 
 #[tokio::test]
 async fn a_record_beyond_max_request_size_is_refused_before_it_is_copied() {
-    let cluster = Cluster::start(1).await;
-    cluster.topic("t", 1);
-    let client = client(&cluster).await;
-    let producer = client
-        .producer()
-        .request_bytes_max(10_000)
-        .build()
-        .await
-        .unwrap();
+    let cluster = cluster(1).await;
+    let producer = producer_with(&cluster, |builder| builder.request_bytes_max(10_000)).await;
     let big = vec![0; 10_000];
     let error = producer
         .enqueue(Record::to("t").value(&big))
@@ -248,10 +252,8 @@ async fn a_record_beyond_max_request_size_is_refused_before_it_is_copied() {
 
 #[tokio::test]
 async fn without_acknowledgements_a_record_is_done_when_it_is_written() {
-    let cluster = Cluster::start(1).await;
-    cluster.topic("t", 1);
-    let client = client(&cluster).await;
-    let producer = client.producer().acks(Acks::None).build().await.unwrap();
+    let cluster = cluster(1).await;
+    let producer = producer_with(&cluster, |builder| builder.acks(Acks::None)).await;
     for number in 0..20u32 {
         let placed = producer
             .send(Record::to("t").value(&number.to_be_bytes()))
@@ -264,19 +266,8 @@ async fn without_acknowledgements_a_record_is_done_when_it_is_written() {
 
 #[tokio::test]
 async fn a_full_buffer_gives_records_back_and_makes_enqueue_wait() {
-    let cluster = Cluster::start(1).await;
-    cluster.topic("t", 1);
-    let client = client(&cluster).await;
-    let builder = client
-        .producer()
-        .batch_bytes(4096)
-        .request_bytes_max(4096)
-        .buffer_bytes(8192);
-    let producer = builder
-        .linger(Duration::from_secs(60))
-        .build()
-        .await
-        .unwrap();
+    let cluster = cluster(1).await;
+    let producer = narrow(&cluster, 8192).await;
     let topic = producer.topic("t").await.unwrap();
     let value = vec![7; 1000];
     let mut acks = Vec::new();
@@ -298,15 +289,8 @@ async fn a_full_buffer_gives_records_back_and_makes_enqueue_wait() {
 
 #[tokio::test]
 async fn flush_sends_what_lingers() {
-    let cluster = Cluster::start(1).await;
-    cluster.topic("t", 3);
-    let client = client(&cluster).await;
-    let producer = client
-        .producer()
-        .linger(Duration::from_secs(60))
-        .build()
-        .await
-        .unwrap();
+    let cluster = cluster(3).await;
+    let producer = lingering(&cluster).await;
     let mut acks = Vec::new();
     for partition in 0..3 {
         let record = Record::to("t").partition(partition).value("v");
@@ -319,15 +303,8 @@ async fn flush_sends_what_lingers() {
 
 #[tokio::test]
 async fn shutdown_delivers_what_was_enqueued_and_refuses_the_rest() {
-    let cluster = Cluster::start(1).await;
-    cluster.topic("t", 1);
-    let client = client(&cluster).await;
-    let producer = client
-        .producer()
-        .linger(Duration::from_secs(60))
-        .build()
-        .await
-        .unwrap();
+    let cluster = cluster(1).await;
+    let producer = lingering(&cluster).await;
     let ack = producer.enqueue(Record::to("t").value("v")).await.unwrap();
     let report = producer.shutdown(Duration::from_secs(60)).await;
     assert_eq!((report.acked, report.failed, report.abandoned), (1, 0, 0));
@@ -341,8 +318,7 @@ async fn shutdown_delivers_what_was_enqueued_and_refuses_the_rest() {
 
 #[tokio::test(start_paused = true)]
 async fn shutdown_gives_up_at_its_deadline() {
-    let cluster = Cluster::start(1).await;
-    cluster.topic("t", 1);
+    let cluster = cluster(1).await;
     let producer = producer(&cluster).await;
     cluster.fault(ApiKey::Produce, Fault::DoAndHang);
     let ack = producer.enqueue(Record::to("t").value("v")).await.unwrap();
@@ -353,17 +329,10 @@ async fn shutdown_gives_up_at_its_deadline() {
 
 #[tokio::test]
 async fn what_was_enqueued_is_sent_though_the_producer_is_dropped() {
-    let cluster = Cluster::start(1).await;
-    cluster.topic("t", 1);
-    let client = client(&cluster).await;
-    let producer = client
-        .producer()
-        .linger(Duration::from_secs(60))
-        .build()
-        .await
-        .unwrap();
+    let cluster = cluster(1).await;
+    let producer = lingering(&cluster).await;
     let ack = producer.enqueue(Record::to("t").value("v")).await.unwrap();
-    drop((producer, client));
+    drop(producer);
     assert_eq!(ack.await.unwrap().offset, Some(0));
 }
 
@@ -377,10 +346,8 @@ async fn an_unknown_topic_is_an_error_and_not_a_wait_for_ever() {
 
 #[tokio::test]
 async fn new_partitions_are_used_once_metadata_tells_of_them() {
-    let cluster = Cluster::start(1).await;
-    cluster.topic("t", 1);
-    let client = client(&cluster).await;
-    let producer = client.producer().build().await.unwrap();
+    let cluster = cluster(1).await;
+    let producer = producer_with(&cluster, |builder| builder).await;
     let topic = producer.topic("t").await.unwrap();
     assert_eq!(topic.partition_count(), 1);
     cluster.grow("t", 4);
@@ -402,8 +369,7 @@ async fn new_partitions_are_used_once_metadata_tells_of_them() {
 
 #[tokio::test]
 async fn an_older_broker_is_spoken_to_in_its_own_versions() {
-    let cluster = Cluster::start(1).await;
-    cluster.topic("t", 1);
+    let cluster = cluster(1).await;
     {
         let mut state = cluster.state.lock().unwrap();
         let old = [
@@ -422,22 +388,15 @@ async fn an_older_broker_is_spoken_to_in_its_own_versions() {
 
 #[tokio::test]
 async fn a_broker_without_a_common_version_is_a_clear_error() {
-    let cluster = Cluster::start(1).await;
-    cluster.topic("t", 1);
+    let cluster = cluster(1).await;
     cluster
         .state
         .lock()
         .unwrap()
         .offered
         .insert(ApiKey::Produce, 2);
-    let client = client(&cluster).await;
     let timeout = Duration::from_millis(300);
-    let producer = client
-        .producer()
-        .delivery_timeout(timeout)
-        .build()
-        .await
-        .unwrap();
+    let producer = producer_with(&cluster, |builder| builder.delivery_timeout(timeout)).await;
     let error = producer.send(Record::to("t").value("v")).await.unwrap_err();
     assert!(
         error.to_string().contains("broker speaks Produce 0 to 2"),
@@ -447,10 +406,8 @@ async fn a_broker_without_a_common_version_is_a_clear_error() {
 
 #[tokio::test]
 async fn keyless_records_stick_and_keyed_ones_follow_their_key() {
-    let cluster = Cluster::start(1).await;
-    cluster.topic("t", 8);
-    let client = client(&cluster).await;
-    let producer = client.producer().build().await.unwrap();
+    let cluster = cluster(8).await;
+    let producer = producer_with(&cluster, |builder| builder).await;
     let first = producer
         .send(Record::to("t").value("v"))
         .await
@@ -469,52 +426,9 @@ async fn keyless_records_stick_and_keyed_ones_follow_their_key() {
 }
 
 #[tokio::test]
-async fn a_cancelled_enqueue_leaves_no_trace() {
-    let cluster = Cluster::start(1).await;
-    cluster.topic("t", 1);
-    let client = client(&cluster).await;
-    let builder = client
-        .producer()
-        .batch_bytes(4096)
-        .request_bytes_max(4096)
-        .buffer_bytes(4096);
-    let producer = builder
-        .linger(Duration::from_secs(60))
-        .build()
-        .await
-        .unwrap();
-    cluster.fault(ApiKey::Produce, Fault::DoAndHang);
-    let first = producer
-        .enqueue(Record::to("t").value(&[1; 3000]))
-        .await
-        .unwrap();
-    for _ in 0..10 {
-        let waiting = producer.enqueue(Record::to("t").value(&[2; 3000]));
-        tokio::select! {
-            biased;
-            _ = waiting => panic!("there is no memory"),
-            () = tokio::task::yield_now() => {}
-        }
-    }
-    drop(client);
-    // The hanging connection is the only one; a new one answers.
-    let report = producer.shutdown(Duration::from_millis(1)).await;
-    assert_eq!(report.abandoned, 1);
-    assert!(first.await.is_err());
-    assert!(cluster.values("t", 0).len() <= 1);
-}
-
-#[tokio::test]
 async fn an_ack_can_be_polled_dropped_and_awaited_elsewhere() {
-    let cluster = Cluster::start(1).await;
-    cluster.topic("t", 1);
-    let client = client(&cluster).await;
-    let producer = client
-        .producer()
-        .linger(Duration::from_secs(60))
-        .build()
-        .await
-        .unwrap();
+    let cluster = cluster(1).await;
+    let producer = lingering(&cluster).await;
     let mut ack = producer.enqueue(Record::to("t").value("v")).await.unwrap();
     tokio::select! {
         biased;
@@ -529,8 +443,7 @@ async fn an_ack_can_be_polled_dropped_and_awaited_elsewhere() {
 
 #[tokio::test]
 async fn a_properties_file_sets_client_producer_and_consumer() {
-    let cluster = Cluster::start(1).await;
-    cluster.topic("t", 1);
+    let cluster = cluster(1).await;
     let bootstrap = cluster.bootstrap();
     let properties = [
         ("bootstrap.servers", bootstrap.as_str()),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use crate::core::producer::delivery::Delivery;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::record::RecordMetadata;
 
 /// The promise of an acknowledgement, as a future; one reference to what its whole batch shares.
@@ -26,6 +26,15 @@ pub struct Ack {
 }
 
 impl Ack {
+    /// Of a record that was refused.
+    pub(super) fn refused(topic: Arc<str>, partition: i32, error: Error) -> Self {
+        let delivery = Delivery::refused(topic, partition, 1, error);
+        Self {
+            delivery: Arc::new(delivery),
+            index: 0,
+        }
+    }
+
     /// The outcome if it is already there.
     pub fn try_get(&self) -> Option<Result<RecordMetadata>> {
         self.delivery.try_get(self.index)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::topic::Topic;
-use super::{Ack, Producer, TryEnqueueError};
+use super::{Ack, BatchAck, BatchMetadata, Permit, Producer, TryEnqueueError};
 use crate::error::Result;
 use crate::record::{Record, RecordMetadata};
 
@@ -40,6 +40,36 @@ impl TopicProducer {
     /// Gives the record back, with the reason: see [`TryEnqueueError`].
     pub fn try_enqueue<'r>(&self, record: Record<'r>) -> Result<Ack, TryEnqueueError<'r>> {
         self.producer.try_enqueue_to(&self.topic, record)
+    }
+
+    /// As [`Producer::send_batch`]; the records' own topics are not looked at.
+    ///
+    /// # Errors
+    ///
+    /// As [`Producer::send_batch`].
+    pub async fn send_batch<'r>(
+        &self,
+        records: impl IntoIterator<Item = Record<'r>>,
+    ) -> Result<BatchMetadata> {
+        self.enqueue_batch(records).await.await
+    }
+
+    /// As [`Producer::enqueue_batch`]; the records' own topics are not looked at.
+    pub async fn enqueue_batch<'r>(
+        &self,
+        records: impl IntoIterator<Item = Record<'r>>,
+    ) -> BatchAck {
+        let records = records.into_iter();
+        self.producer.enqueue_all(Some(&self.topic), records).await
+    }
+
+    /// As [`Producer::reserve`], for records to this topic; their own is not looked at.
+    ///
+    /// # Errors
+    ///
+    /// As [`Producer::reserve`].
+    pub async fn reserve(&self, bytes: usize) -> Result<Permit<'_>> {
+        self.producer.permit(Some(&self.topic), bytes).await
     }
 
     /// How many partitions the topic has now.

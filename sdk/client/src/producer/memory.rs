@@ -21,6 +21,69 @@ impl Drop for InLine<'_> {
     }
 }
 
+/// Memory that a caller brings along for its records; what they do not take goes back.
+#[derive(Debug)]
+pub(crate) struct Credit<'a> {
+    memory: &'a Memory,
+    bytes: usize,
+    /// Whether the bytes were promised to the caller's records, so that no batch may take more of
+    /// them than these need.
+    promised: bool,
+}
+
+impl<'a> Credit<'a> {
+    /// Nothing.
+    pub(crate) fn none(memory: &'a Memory) -> Self {
+        Self {
+            memory,
+            bytes: 0,
+            promised: false,
+        }
+    }
+
+    /// Nothing yet; what it will be filled with is promised.
+    pub(crate) fn promise(memory: &'a Memory) -> Self {
+        Self {
+            promised: true,
+            ..Self::none(memory)
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Waits in line until so many bytes are there; those that are, count. Cancel-safe. `told` runs
+    /// once this is in line.
+    pub(crate) async fn fill(&mut self, bytes: usize, told: impl FnOnce()) {
+        if let Some(missing) = bytes.checked_sub(self.bytes) {
+            self.memory.take(missing, told).await;
+            self.bytes = bytes;
+        }
+    }
+
+    /// Takes `step` bytes, or only the `least`, from here and from the producer's memory.
+    pub(crate) fn charge(&mut self, step: usize, least: usize) -> Option<usize> {
+        let own = self.bytes.min(if self.promised { least } else { step });
+        if own == step || self.memory.try_take(step - own) {
+            self.bytes -= own;
+            return Some(step);
+        }
+        let own = self.bytes.min(least);
+        if self.promised && (own == least || self.memory.try_take(least - own)) {
+            self.bytes -= own;
+            return Some(least);
+        }
+        None
+    }
+}
+
+impl Drop for Credit<'_> {
+    fn drop(&mut self) {
+        self.memory.give(self.bytes);
+    }
+}
+
 impl Memory {
     pub(crate) fn new(total: usize) -> Self {
         let total = total.min(Semaphore::MAX_PERMITS);
@@ -67,5 +130,44 @@ impl Memory {
     /// Whether somebody waits: batches should go out, full or not.
     pub(crate) fn is_pressed(&self) -> bool {
         self.waiting.load(Ordering::Relaxed) > 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_promised_covers_what_is_needed_and_no_more_is_taken_of_it() {
+        let memory = Memory::new(1000);
+        let mut credit = Credit::promise(&memory);
+        credit.fill(600, || {}).await;
+        // The step is there beyond the promise, so that the batch may grow.
+        assert_eq!(credit.charge(400, 100), Some(400));
+        assert_eq!(
+            (credit.bytes(), memory.free.available_permits()),
+            (500, 100)
+        );
+        // The step is not there; what is needed is.
+        assert_eq!(credit.charge(400, 100), Some(100));
+        assert_eq!(credit.charge(400, 400), Some(400));
+        assert_eq!(credit.charge(400, 101), None);
+        assert_eq!(credit.charge(100, 100), Some(100));
+        drop(credit);
+        memory.give(1000);
+        assert!(memory.is_untouched());
+    }
+
+    #[tokio::test]
+    async fn what_was_waited_for_is_taken_by_the_step_and_the_rest_goes_back() {
+        let memory = Memory::new(1000);
+        let mut credit = Credit::none(&memory);
+        credit.fill(600, || {}).await;
+        assert_eq!(credit.charge(400, 100), Some(400));
+        assert_eq!(credit.charge(700, 100), None);
+        assert_eq!(credit.charge(600, 100), Some(600));
+        assert_eq!(memory.free.available_permits(), 0);
+        drop(credit);
+        assert_eq!(memory.free.available_permits(), 0);
     }
 }

@@ -6,10 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use highwater_record::BatchBuilder;
 use tokio::runtime::Handle;
 
-use super::ack::Ack;
 use super::clock::Clock;
 use super::identity::Identities;
 use super::memory::Memory;
@@ -18,10 +16,8 @@ use super::sender::{Inbox, Sender};
 use super::topic::{Partition, Topic};
 use crate::client::Client;
 use crate::config::ProducerConfig;
-use crate::core::producer::delivery::Delivery;
-use crate::core::producer::queue::{Answer, Fields, NoPlace, Rules, Supplies, Verdict};
-use crate::error::{Error, ErrorKind, Result};
-use crate::record::Record;
+use crate::core::producer::queue::{Answer, Rules, Verdict};
+use crate::error::Result;
 
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -39,20 +35,6 @@ pub(crate) struct Shared {
     closed: AtomicBool,
     pub(super) acked: AtomicU64,
     pub(super) failed: AtomicU64,
-}
-
-/// Why a record was not placed.
-#[derive(Debug)]
-pub(super) enum Refusal {
-    /// So many bytes are missing.
-    Memory(usize),
-    Error(Error),
-}
-
-impl From<Error> for Refusal {
-    fn from(error: Error) -> Self {
-        Self::Error(error)
-    }
 }
 
 impl Shared {
@@ -125,74 +107,6 @@ impl Shared {
         })
     }
 
-    /// Puts a record in its partition's batch. `credit` is memory the caller already has.
-    pub(super) fn place(
-        self: &Arc<Self>,
-        topic: &Arc<Topic>,
-        record: &Record<'_>,
-        credit: &mut usize,
-    ) -> Result<Ack, Refusal> {
-        if self.is_closing() {
-            return Err(Error::closed("producer").into());
-        }
-        let topic = self.latest(topic);
-        let random = || self.client.shared.random();
-        let fields = Fields {
-            timestamp_ms: record.timestamp_ms.unwrap_or_else(|| self.clock.unix_ms()),
-            key: record.key,
-            value: record.value,
-            headers: &record.headers,
-        };
-        let bound = fields.bytes_bound();
-        let (partition, sticky) = topic.choose(&self.config, record, bound, random)?;
-        let bytes = bound + highwater_record::HEADER_BYTES;
-        if bytes > self.config.request_bytes_max {
-            return Err(self.too_large(bytes, partition).into());
-        }
-        let mut supplies = Supply {
-            shared: self,
-            partition,
-            credit,
-        };
-        let mut queue = partition.queue();
-        let placed = queue.append(&self.rules, fields, sticky, &mut supplies);
-        let appended = match placed {
-            Ok(appended) => appended,
-            Err(NoPlace::Memory(bytes)) => return Err(Refusal::Memory(bytes)),
-            Err(NoPlace::TooLarge) => return Err(self.too_large(bytes, partition).into()),
-        };
-        let schedule = !std::mem::replace(&mut queue.scheduled, true);
-        drop(queue);
-        self.clock.used(appended.index);
-        if appended.wake {
-            self.wake(partition, schedule);
-        }
-        if appended.leave {
-            topic.leave(partition.index);
-        }
-        Ok(Ack {
-            delivery: appended.delivery,
-            index: appended.index,
-        })
-    }
-
-    #[cold]
-    fn too_large(&self, bytes: usize, partition: &Partition) -> Error {
-        let limit = self.config.request_bytes_max;
-        let why = format!("record of {bytes} bytes exceeds max.request.size {limit}");
-        Error::new(ErrorKind::RecordTooLarge, why).at(&partition.topic, partition.index)
-    }
-
-    fn wake(self: &Arc<Self>, partition: &Arc<Partition>, schedule: bool) {
-        Clock::keep(self);
-        let inbox = self.inbox(partition.leader());
-        if schedule {
-            inbox.push(Arc::clone(partition));
-        } else {
-            inbox.wake();
-        }
-    }
-
     /// The way to the sender for `broker`, which is started if there is none.
     pub(super) fn inbox(self: &Arc<Self>, broker: i32) -> Arc<Inbox> {
         let mut inboxes = self.inboxes.lock().unwrap_or_else(PoisonError::into_inner);
@@ -238,34 +152,5 @@ impl Shared {
             counter.fetch_add(u64::from(count), Ordering::Relaxed);
             settled.deliver();
         }
-    }
-}
-
-struct Supply<'a> {
-    shared: &'a Shared,
-    partition: &'a Partition,
-    credit: &'a mut usize,
-}
-
-impl Supplies for Supply<'_> {
-    fn charge(&mut self, bytes: usize) -> bool {
-        if let Some(rest) = self.credit.checked_sub(bytes) {
-            *self.credit = rest;
-            return true;
-        }
-        if self.shared.memory.try_take(bytes - *self.credit) {
-            *self.credit = 0;
-            return true;
-        }
-        false
-    }
-
-    fn batch(&mut self) -> (BatchBuilder, Arc<Delivery>, Duration) {
-        let delivery = Delivery::new(Arc::clone(&self.partition.topic), self.partition.index);
-        (
-            self.shared.pages.builder(),
-            Arc::new(delivery),
-            self.shared.client.shared.now(),
-        )
     }
 }

@@ -27,6 +27,13 @@ pub(crate) struct Topic {
     newer: OnceLock<Arc<Topic>>,
 }
 
+/// What a record takes at most, and what a batch holds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room {
+    pub(super) bytes: usize,
+    pub(super) batch_bytes: usize,
+}
+
 /// One partition: its batches, and who leads it.
 #[derive(Debug)]
 pub(crate) struct Partition {
@@ -128,45 +135,69 @@ impl Topic {
             .get_or_init(|| Arc::new(Self::with(&self.name, cluster, &self.partitions)))
     }
 
-    /// Which partition a record goes to, and whether it counts for the stay at the sticky one.
-    pub(super) fn choose(
-        &self,
-        config: &ProducerConfig,
-        record: &Record<'_>,
-        bytes: usize,
-        random: impl FnOnce() -> u64,
-    ) -> Result<(&Arc<Partition>, bool)> {
-        let count = i32::try_from(self.partitions.len()).unwrap_or(i32::MAX);
-        let choice = match record.partition {
+    /// What a record says of its partition, or the partitioner in its place.
+    pub(super) fn choice(&self, config: &ProducerConfig, record: &Record<'_>) -> Choice {
+        match record.partition {
             Some(partition) => Choice::Fixed(partition),
             None => {
-                let view = TopicView::new(&self.name, count);
+                let view = TopicView::new(&self.name, self.count());
                 config.partitioner.choose(record, &view)
             }
-        };
+        }
+    }
+
+    /// The partition for that choice, and whether the record counts for the stay at the sticky one.
+    pub(super) fn resolve(
+        &self,
+        choice: &Choice,
+        room: Room,
+        random: impl FnOnce() -> u64,
+    ) -> Result<(&Arc<Partition>, bool)> {
         let (index, stays) = match choice {
-            Choice::Fixed(partition) => (partition, false),
+            Choice::Fixed(partition) => (*partition, false),
             Choice::Any(Spread::Adaptive) => (self.sticky(random), true),
-            Choice::Any(Spread::Batch) => {
-                let room = (bytes, config.batch_bytes);
-                (self.pinned(room, random, sticky::pick_other), false)
-            }
+            Choice::Any(Spread::Batch) => (self.pinned(room, random, sticky::pick_other), false),
             Choice::Any(Spread::LeastBackup) => {
-                let room = (bytes, config.batch_bytes);
                 let shortest = |queues: &[_], _, random| sticky::pick_shortest(queues, random);
                 (self.pinned(room, random, shortest), false)
             }
             Choice::Any(Spread::Random) => (self.any(random()), false),
-            Choice::Any(Spread::InTurn) => (self.next(count), false),
+            Choice::Any(Spread::InTurn) => (self.next(self.count()), false),
             Choice::Refused(why) => return Err(Error::config(why)),
         };
         match self.at(index) {
             Some(partition) => Ok((partition, stays)),
             None => {
-                let why = format!("topic {:?} has {count} partitions, not {index}", self.name);
-                Err(Error::config(why))
+                let (name, count) = (&self.name, self.count());
+                let why = format!("topic {name:?} has {count} partitions, not {index}");
+                Err(Error::config(why).at(name, index))
             }
         }
+    }
+
+    /// Whether a record of that choice goes to `partition` too, whose queue is at hand; and if so
+    /// whether it counts for the stay.
+    pub(super) fn remains(
+        &self,
+        choice: &Choice,
+        room: Room,
+        partition: i32,
+        queue: &Queue,
+    ) -> Option<bool> {
+        let is_sticky = || self.sticky.load(Ordering::Relaxed) == partition;
+        match choice {
+            Choice::Fixed(index) => (*index == partition).then_some(false),
+            Choice::Any(Spread::Adaptive) => is_sticky().then_some(true),
+            Choice::Any(Spread::Batch | Spread::LeastBackup) => {
+                let is_pinned = is_sticky() && queue.has_room(room.bytes, room.batch_bytes);
+                is_pinned.then_some(false)
+            }
+            Choice::Any(Spread::Random | Spread::InTurn) | Choice::Refused(_) => None,
+        }
+    }
+
+    fn count(&self) -> i32 {
+        i32::try_from(self.partitions.len()).unwrap_or(i32::MAX)
     }
 
     fn at(&self, index: i32) -> Option<&Arc<Partition>> {
@@ -185,13 +216,14 @@ impl Topic {
     /// was left.
     fn pinned(
         &self,
-        (bytes, batch_bytes): (usize, usize),
+        room: Room,
         random: impl FnOnce() -> u64,
         rule: impl FnOnce(&[(i32, u32)], i32, u64) -> Option<i32>,
     ) -> i32 {
         let before = self.sticky.load(Ordering::Relaxed);
         let pinned = self.at(before);
-        if pinned.is_some_and(|partition| partition.queue().has_room(bytes, batch_bytes)) {
+        if pinned.is_some_and(|partition| partition.queue().has_room(room.bytes, room.batch_bytes))
+        {
             return before;
         }
         self.pick(random(), |queues, random| rule(queues, before, random))

@@ -76,6 +76,13 @@ impl Delivery {
         }
     }
 
+    /// One that was settled before anything was sent: `count` records that were refused.
+    pub(crate) fn refused(topic: Arc<str>, partition: i32, count: u32, error: Error) -> Self {
+        let delivery = Self::new(topic, partition);
+        delivery.settle(0, count, Outcome::Failed(error));
+        delivery
+    }
+
     /// One run of records became two, which settle apart.
     pub(crate) fn split(&self) {
         self.lock().runs_more += 1;
@@ -133,6 +140,20 @@ impl Delivery {
         }
         state.register(waker);
         Poll::Pending
+    }
+
+    /// Why the first of those `count` records from index `first` on failed that did, as far as they
+    /// are settled.
+    pub(crate) fn failure(&self, first: u32, count: u32) -> Option<Error> {
+        let state = self.lock();
+        let failed = state.parts.iter().filter_map(|part| {
+            let begin = part.first.max(first);
+            let end = (part.first + part.count).min(first + count);
+            let failed = matches!(part.outcome, Outcome::Failed(_)) && begin < end;
+            failed.then_some(begin)
+        });
+        let index = failed.min()?;
+        self.find(&state, index)?.err()
     }
 
     fn find(&self, state: &State, index: u32) -> Option<Result<RecordMetadata, Error>> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use highwater_record::{BatchBuilder, HeaderField, TooLarge};
+use highwater_record::{BatchBuilder, HEADER_BYTES, HeaderField, TooLarge};
 
 use super::batch::{Batch, Body, OpenBatch};
 use super::pace::BUSY_BATCH_BYTES;
@@ -13,8 +13,9 @@ use crate::error::Written;
 
 /// What a queue needs from outside while a record is appended.
 pub(crate) trait Supplies {
-    /// Takes so many bytes from the producer's memory, unless they are not there.
-    fn charge(&mut self, bytes: usize) -> bool;
+    /// Takes `step` bytes from the producer's memory; returns how many were taken, where only the
+    /// `least` that a record needs is there. `None` when not even that is.
+    fn charge(&mut self, step: usize, least: usize) -> Option<usize>;
     /// An empty builder and a completion for the next batch, and the time.
     fn batch(&mut self) -> (BatchBuilder, Arc<Delivery>, Duration);
 }
@@ -42,10 +43,9 @@ impl Fields<'_> {
     }
 }
 
-/// A record has its place in a batch.
-#[derive(Debug)]
-pub(crate) struct Appended {
-    pub(crate) delivery: Arc<Delivery>,
+/// A record has its place in the batch that [`Queue::latest_delivery`] is of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Slot {
     pub(crate) index: u32,
     /// Whether who sends this partition's batches has to look at it.
     pub(crate) wake: bool,
@@ -72,7 +72,7 @@ impl Queue {
         record: Fields<'_>,
         sticky: bool,
         supplies: &mut impl Supplies,
-    ) -> Result<Appended, NoPlace> {
+    ) -> Result<Slot, NoPlace> {
         let bound = record.bytes_bound();
         let mut closed = false;
         if let Some(open) = &self.open
@@ -85,11 +85,13 @@ impl Queue {
         let open = match &mut self.open {
             Some(open) => open,
             none => {
-                // A record beyond `batch.size` gets a batch of its own, as large as it needs.
-                let charged = charge_step(0, bound, rules.batch_bytes);
-                if !supplies.charge(charged) {
-                    return Err(NoPlace::Memory(charged));
-                }
+                // With the header, so that nothing is missing once the batch is there: an empty one
+                // must not be sent. A record beyond `batch.size` gets a batch of its own, as large
+                // as it needs.
+                let needed = HEADER_BYTES + bound;
+                let step = charge_step(0, needed, rules.batch_bytes);
+                let charged = supplies.charge(step, needed);
+                let charged = charged.ok_or(NoPlace::Memory(step))?;
                 let (builder, delivery, opened) = supplies.batch();
                 none.insert(OpenBatch {
                     builder,
@@ -101,11 +103,9 @@ impl Queue {
         };
         let needed = open.builder.len() + bound;
         if needed > open.charged {
-            let more = charge_step(open.charged, needed, rules.batch_bytes) - open.charged;
-            if !supplies.charge(more) {
-                return Err(NoPlace::Memory(more));
-            }
-            open.charged += more;
+            let step = charge_step(open.charged, needed, rules.batch_bytes) - open.charged;
+            let charged = supplies.charge(step, needed - open.charged);
+            open.charged += charged.ok_or(NoPlace::Memory(step))?;
         }
         let index = u32::try_from(open.builder.count()).map_err(|_| NoPlace::TooLarge)?;
         let bytes = open
@@ -117,7 +117,6 @@ impl Queue {
                 record.headers,
             )
             .map_err(|TooLarge { .. }| NoPlace::TooLarge)?;
-        let delivery = Arc::clone(&open.delivery);
         let length = open.builder.len();
         let full = length >= rules.batch_bytes;
         if full {
@@ -127,12 +126,15 @@ impl Queue {
         let worthwhile = rules.batch_bytes.min(BUSY_BATCH_BYTES);
         let reached = length >= worthwhile && length - bytes < worthwhile;
         let wake = closed || full || reached || !self.scheduled;
-        Ok(Appended {
-            delivery,
-            index,
-            wake,
-            leave,
-        })
+        Ok(Slot { index, wake, leave })
+    }
+
+    /// What the acknowledgement of the record that was appended last waits for.
+    pub(crate) fn latest_delivery(&self) -> Option<&Arc<Delivery>> {
+        match &self.open {
+            Some(open) => Some(&open.delivery),
+            None => self.batches.back().map(|batch| &batch.delivery),
+        }
     }
 
     /// Whether a record of up to `bytes` would go into a batch that has begun.

@@ -1,7 +1,6 @@
 //! Plain calls in virtual time: a queue, and answers in every unfortunate order.
 
 use super::answer::Settled;
-use super::append::Appended;
 use super::batch::Stamp;
 use super::*;
 use crate::error::{ErrorKind, Written};
@@ -37,12 +36,13 @@ struct Memory {
 }
 
 impl Supplies for Memory {
-    fn charge(&mut self, bytes: usize) -> bool {
-        if self.limit.is_some_and(|limit| self.charged + bytes > limit) {
-            return false;
+    fn charge(&mut self, step: usize, least: usize) -> Option<usize> {
+        assert!(step >= least);
+        if self.limit.is_some_and(|limit| self.charged + step > limit) {
+            return None;
         }
-        self.charged += bytes;
-        true
+        self.charged += step;
+        Some(step)
     }
 
     fn batch(&mut self) -> (BatchBuilder, Arc<Delivery>, Duration) {
@@ -52,6 +52,14 @@ impl Supplies for Memory {
             self.now,
         )
     }
+}
+
+/// What an acknowledgement would hold.
+#[derive(Debug)]
+struct Appended {
+    delivery: Arc<Delivery>,
+    index: u32,
+    wake: bool,
 }
 
 struct Bench {
@@ -89,8 +97,15 @@ impl Bench {
             value: Some(value),
             headers: &[],
         };
-        self.queue
-            .append(&self.rules, fields, false, &mut self.memory)
+        let slot = self
+            .queue
+            .append(&self.rules, fields, false, &mut self.memory)?;
+        let delivery = self.queue.latest_delivery().unwrap();
+        Ok(Appended {
+            delivery: Arc::clone(delivery),
+            index: slot.index,
+            wake: slot.wake,
+        })
     }
 
     fn ready(&mut self) -> Ready {
@@ -527,6 +542,20 @@ fn a_lost_batch_that_expires_says_maybe_written_and_why() {
         said,
         "not delivered within 10000 ms, last failure: gone [t-0]"
     );
+}
+
+#[test]
+fn a_batch_is_begun_with_memory_for_its_first_record_or_not_at_all() {
+    let mut bench = Bench::new();
+    // The first step covers the record, not the header of its batch as well.
+    bench.rules.batch_bytes = 4096;
+    bench.memory.limit = Some(1024);
+    assert_eq!(
+        bench.try_record(&[7; 980]).unwrap_err(),
+        NoPlace::Memory(4096)
+    );
+    assert!(bench.queue.is_empty(), "no empty batch to be sent");
+    assert_eq!(bench.memory.charged, 0);
 }
 
 #[test]

@@ -1,0 +1,231 @@
+//! Many records at once, and memory taken before there are any.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use highwater::{ErrorCode, ErrorKind, Record, Rule, TryEnqueueError};
+use highwater_wire::ApiKey;
+
+use super::support::Fault;
+use super::{cluster, lingering, narrow, numbers, offsets, producer, producer_with};
+
+#[tokio::test]
+async fn each_record_of_a_batch_is_where_its_acknowledgement_says() {
+    let cluster = cluster(3).await;
+    let producer = lingering(&cluster).await;
+    let values = numbers(100);
+    let records = (0..).zip(&values).map(|(number, value)| {
+        let record = Record::to("t").partition(number / 7 % 3);
+        record.value(value)
+    });
+    let ack = producer.enqueue_batch(records).await;
+    assert_eq!((ack.len(), ack.is_empty()), (100, false));
+    assert!(ack.get(0).is_none() && ack.outcomes().all(|outcome| outcome.is_none()));
+    producer.flush().await;
+    let placed = ack.await.unwrap();
+    assert_eq!(placed.iter().count(), 100);
+    for (index, (value, at)) in values.iter().zip(placed.iter()).enumerate() {
+        assert_eq!(placed.get(index).as_ref(), Some(&at));
+        assert_eq!(at.partition, i32::try_from(index / 7 % 3).unwrap());
+        let log = cluster.values("t", at.partition.try_into().unwrap());
+        let offset = usize::try_from(at.offset.unwrap()).unwrap();
+        assert_eq!(&log[offset], value);
+    }
+    assert_eq!(placed.get(100), None);
+}
+
+#[tokio::test]
+async fn a_batch_without_records_is_acknowledged_at_once() {
+    let cluster = cluster(1).await;
+    let producer = lingering(&cluster).await;
+    assert!(producer.send_batch([]).await.unwrap().is_empty());
+    assert_eq!(cluster.count(ApiKey::Produce), 0);
+}
+
+#[tokio::test]
+async fn a_batch_goes_over_many_batches_of_the_wire_and_keeps_its_order_through_failures() {
+    let cluster = cluster(1).await;
+    // One record each.
+    let producer = producer(&cluster).await;
+    for fault in [Fault::DoAndClose, Fault::Close, Fault::DoAndCut] {
+        cluster.fault(ApiKey::Produce, fault);
+    }
+    let values = numbers(90);
+    let records = values.iter().map(|value| Record::to("t").value(value));
+    let placed = producer.send_batch(records).await.unwrap();
+    let acked: Vec<_> = placed.iter().map(|placed| placed.offset).collect();
+    assert_eq!(acked, offsets(90));
+    assert_eq!(cluster.values("t", 0), values);
+}
+
+#[tokio::test]
+async fn records_of_many_topics_go_where_they_belong() {
+    let cluster = cluster(2).await;
+    cluster.topic("other", 1);
+    let producer = producer_with(&cluster, |builder| builder).await;
+    let records = ["t", "t", "other", "nowhere", "t"].map(|topic| Record::to(topic).value("v"));
+    let ack = producer.enqueue_batch(records).await;
+    producer.flush().await;
+    let outcomes: Vec<_> = ack.outcomes().map(Option::unwrap).collect();
+    let topics: Vec<_> = outcomes
+        .iter()
+        .map(|outcome| outcome.as_ref().map(|placed| &*placed.topic).ok())
+        .collect();
+    assert_eq!(
+        topics,
+        [Some("t"), Some("t"), Some("other"), None, Some("t")]
+    );
+    let error = ack.await.unwrap_err();
+    assert_eq!(error.code(), Some(ErrorCode::UnknownTopicOrPartition));
+}
+
+#[tokio::test]
+async fn a_record_that_is_refused_takes_no_other_along() {
+    let cluster = cluster(1).await;
+    let producer = producer_with(&cluster, |builder| builder.request_bytes_max(10_000)).await;
+    let topic = producer.topic("t").await.unwrap();
+    let big = vec![0; 10_000];
+    let record = Record::new().value("v");
+    let records = [
+        record.clone(),
+        Record::new().value(&big),
+        record.clone().partition(7),
+        record.clone(),
+    ];
+    let ack = topic.enqueue_batch(records).await;
+    let error = ack.clone().await.unwrap_err();
+    assert_eq!(error.kind(), &ErrorKind::RecordTooLarge);
+    let of = |index| ack.get(index).unwrap();
+    assert_eq!(of(0).unwrap().offset, Some(0));
+    assert_eq!(of(1).unwrap_err().kind(), &ErrorKind::RecordTooLarge);
+    let error = of(2).unwrap_err();
+    assert_eq!(error.kind(), &ErrorKind::Config);
+    assert_eq!(error.topic_partition().unwrap().partition, 7);
+    assert_eq!(of(3).unwrap().offset, Some(1));
+}
+
+#[tokio::test]
+async fn a_batch_puts_its_records_where_one_by_one_would() {
+    let cluster = cluster(5).await;
+    for rule in Rule::ALL {
+        let producer = producer_with(&cluster, |builder| builder.partitioner(rule)).await;
+        let keys = numbers(200);
+        let record = |key| Record::to("t").key(key).value("v");
+        let placed = producer.send_batch(keys.iter().map(record)).await;
+        if rule == Rule::Manual {
+            assert_eq!(placed.unwrap_err().kind(), &ErrorKind::Config);
+            continue;
+        }
+        let placed = placed.unwrap();
+        let partitions: BTreeSet<_> = placed.iter().map(|placed| placed.partition).collect();
+        let by_key = placed
+            .iter()
+            .zip(&keys)
+            .take(20)
+            .map(async |(placed, key)| {
+                let alone = producer.send(record(key)).await.unwrap();
+                alone.partition == placed.partition
+            });
+        let mut same = 0;
+        for is_same in by_key {
+            same += u32::from(is_same.await);
+        }
+        if [Rule::Sticky, Rule::Adaptive, Rule::LeastBackup].contains(&rule) {
+            assert!(partitions.len() <= 2, "{rule} spreads {partitions:?}");
+        } else {
+            assert_eq!(partitions.len(), 5, "{rule}");
+            let by_key = ![Rule::RoundRobin, Rule::Random].contains(&rule);
+            assert!(same == 20 || !by_key, "{rule}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_gets_no_memory_says_how_far_it_came_and_leaves_the_rest() {
+    let cluster = cluster(1).await;
+    let producer = narrow(&cluster, 8192).await;
+    cluster.fault(ApiKey::Produce, Fault::DoAndHang);
+    let value = vec![7; 1000];
+    let start = tokio::time::Instant::now();
+    let mut records = (0..100).map(|_| Record::to("t").value(&value));
+    let ack = producer.enqueue_batch(&mut records).await;
+    assert_eq!(start.elapsed().as_secs(), 5, "max.block.ms");
+    assert_eq!(ack.len() + records.len(), 100);
+    let open = ack.outcomes().filter(Option::is_none).count();
+    assert!((3..=8).contains(&open), "{open} of 1 kB in 8 KiB");
+    let refused = ack.get(open).unwrap().unwrap_err();
+    assert_eq!(refused.kind(), &ErrorKind::Timeout);
+    assert!(refused.to_string().contains("max.block.ms"), "{refused}");
+    assert!(refused.is_retriable());
+    // The connection that hangs is given up after the request time-out; what was taken is there then.
+    producer.flush().await;
+    assert_eq!(cluster.values("t", 0).len(), open);
+}
+
+#[tokio::test]
+async fn memory_that_a_permit_holds_is_nobody_elses() {
+    let cluster = cluster(2).await;
+    let producer = narrow(&cluster, 8192).await;
+    let topic = producer.topic("t").await.unwrap();
+    let value = vec![7; 900];
+    let record = || Record::new().value(&value);
+    let count = 8192 / record().buffer_bytes();
+    let mut permit = topic.reserve(8192).await.unwrap();
+    let refused = topic.try_enqueue(record()).unwrap_err();
+    assert!(matches!(refused, TryEnqueueError::Full(_)));
+    let mut acks = Vec::new();
+    for number in 0..count {
+        let partition = i32::try_from(number % 2).unwrap();
+        acks.push(permit.send(record().partition(partition)));
+    }
+    assert!(acks.iter().all(|ack| ack.try_get().is_none()), "no refusal");
+    // Beyond what it holds there is nothing, and it says so.
+    let error = loop {
+        let ack = permit.send(record());
+        match ack.try_get() {
+            None => acks.push(ack),
+            Some(outcome) => break outcome.unwrap_err(),
+        }
+    };
+    assert_eq!(error.kind(), &ErrorKind::Buffer);
+    drop(permit);
+    producer.flush().await;
+    for ack in acks {
+        ack.await.unwrap();
+    }
+    drop(topic.reserve(8192).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_permit_refuses_by_the_acknowledgement_what_cannot_be_taken() {
+    let cluster = cluster(1).await;
+    let producer = narrow(&cluster, 8192).await;
+    let error = producer.reserve(8193).await.unwrap_err();
+    assert_eq!(error.kind(), &ErrorKind::Config);
+    let mut permit = producer.reserve(4000).await.unwrap();
+    let error = permit.send(Record::to("t")).await.unwrap_err();
+    assert!(error.to_string().contains("not resolved"), "{error}");
+    let topic = producer.topic("t").await.unwrap();
+    let error = permit.send(Record::to("t").partition(3)).await.unwrap_err();
+    assert_eq!(error.topic_partition().unwrap().partition, 3);
+    let placed = permit.send(Record::to("t").value("v"));
+    drop(permit);
+    let report = producer.shutdown(Duration::from_secs(60)).await;
+    assert_eq!((report.acked, report.failed), (1, 0));
+    assert_eq!(placed.await.unwrap().offset, Some(0));
+    let error = topic.reserve(1).await.unwrap_err();
+    assert_eq!(error.kind(), &ErrorKind::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reservation_waits_its_time_and_no_longer() {
+    let cluster = cluster(1).await;
+    let producer = narrow(&cluster, 8192).await;
+    let held = producer.reserve(8000).await.unwrap();
+    let start = tokio::time::Instant::now();
+    let error = producer.reserve(1000).await.unwrap_err();
+    assert_eq!(error.kind(), &ErrorKind::Timeout);
+    assert_eq!(start.elapsed().as_secs(), 5);
+    drop(held);
+    drop(producer.reserve(8192).await.unwrap());
+}

@@ -1,0 +1,181 @@
+//! Every future of a producer, dropped at each of its awaits in turn: nothing hangs, no memory is
+//! lost, and what was enqueued arrives once.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use highwater::{Producer, Record};
+use highwater_wire::ApiKey;
+
+use super::support::{Cluster, Fault};
+use super::{client, cluster, narrow, producer_with};
+
+const BUFFER: usize = 8192;
+
+/// Polls a future so many times, each time when it asked for it, and drops it then.
+async fn drop_after<F: Future>(polls: usize, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let mut left = polls;
+    poll_fn(|context| {
+        if left > 0 {
+            left -= 1;
+            if let Poll::Ready(output) = future.as_mut().poll(context) {
+                return Poll::Ready(Some(output));
+            }
+        }
+        if left == 0 {
+            Poll::Ready(None)
+        } else {
+            Poll::Pending
+        }
+    })
+    .await
+}
+
+/// The producer is as good as new: all memory is there, and a record goes through.
+async fn is_well(cluster: &Cluster, producer: &Producer) {
+    producer.flush().await;
+    drop(producer.reserve(BUFFER).await.unwrap());
+    let before = cluster.values("t", 0).len();
+    let ack = producer
+        .enqueue(Record::to("t").value("after"))
+        .await
+        .unwrap();
+    producer.flush().await;
+    let offset = ack.await.unwrap().offset.unwrap();
+    let values = cluster.values("t", 0);
+    assert_eq!(usize::try_from(offset).unwrap(), before);
+    assert_eq!(values.len(), before + 1, "once");
+}
+
+/// Makes a world, drops the future of `call` in it after 0, 1, 2... polls until one completes, and
+/// looks whether the producer is well each time. Returns how many records of the call were in the
+/// log at most.
+async fn at_each_await<T>(call: impl AsyncFn(&Producer) -> T) -> usize {
+    let mut most = 0;
+    for polls in 0..1000 {
+        let cluster = cluster(1).await;
+        let producer = narrow(&cluster, BUFFER).await;
+        // Something is on its way that holds memory, and its first answer is lost.
+        cluster.fault(ApiKey::Produce, Fault::DoAndClose);
+        let first = producer.enqueue(Record::to("t").value(&[1; 3000])).await;
+        let first = first.unwrap();
+        let done = drop_after(polls, call(&producer)).await.is_some();
+        is_well(&cluster, &producer).await;
+        assert_eq!(first.await.unwrap().offset, Some(0));
+        let values = cluster.values("t", 0);
+        let mut seen = values.clone();
+        seen.dedup();
+        assert_eq!(seen, values, "nothing twice");
+        most = most.max(values.len() - 2);
+        if done {
+            return most;
+        }
+    }
+    panic!("it is still not done");
+}
+
+/// Records of which three are more than memory has room for.
+fn values(count: u8) -> Vec<Vec<u8>> {
+    (10..10 + count).map(|byte| vec![byte; 3000]).collect()
+}
+
+#[tokio::test]
+async fn a_dropped_enqueue_or_send_leaves_one_record_or_none() {
+    let value = vec![2; 3000];
+    let enqueued = at_each_await(async |producer: &Producer| {
+        producer.enqueue(Record::to("t").value(&value)).await
+    });
+    assert_eq!(enqueued.await, 1);
+    let sent = at_each_await(async |producer: &Producer| {
+        let topic = producer.topic("t").await.unwrap();
+        tokio::join!(topic.send(Record::new().value(&value)), producer.flush())
+    });
+    assert_eq!(sent.await, 1);
+}
+
+#[tokio::test]
+async fn a_dropped_batch_leaves_the_first_of_its_records() {
+    let values = values(6);
+    let records = || values.iter().map(|value| Record::to("t").value(value));
+    let enqueued =
+        at_each_await(async |producer: &Producer| producer.enqueue_batch(records()).await.len());
+    assert_eq!(enqueued.await, 6);
+    let sent = at_each_await(async |producer: &Producer| {
+        let ack = producer.enqueue_batch(records()).await;
+        producer.flush().await;
+        ack.await.unwrap().len()
+    });
+    assert_eq!(sent.await, 6);
+}
+
+#[tokio::test]
+async fn a_dropped_reservation_gives_everything_back() {
+    let value = vec![3; 3000];
+    let sent = at_each_await(async |producer: &Producer| {
+        let mut permit = producer.reserve(6500).await.unwrap();
+        let first = permit.send(Record::to("t").value(&value));
+        drop(permit);
+        producer.flush().await;
+        first.await.unwrap();
+    });
+    assert_eq!(sent.await, 1);
+}
+
+#[tokio::test]
+async fn a_dropped_flush_has_hurried_and_harmed_nothing() {
+    assert_eq!(
+        at_each_await(async |producer: &Producer| producer.flush().await).await,
+        0
+    );
+}
+
+#[tokio::test]
+async fn a_dropped_resolution_may_be_asked_for_again() {
+    for polls in 0..1000 {
+        let cluster = cluster(1).await;
+        let client = client(&cluster).await;
+        let builder = client.producer().linger(Duration::ZERO);
+        let Some(producer) = drop_after(polls.max(1), builder.build()).await else {
+            continue;
+        };
+        let producer = producer.unwrap();
+        let done = drop_after(polls, producer.topic("t")).await.is_some();
+        assert_eq!(
+            producer.topic("t").await.unwrap().partition_count(),
+            1,
+            "{polls} polls"
+        );
+        let sent = producer.send(Record::to("t").value("v")).await.unwrap();
+        assert_eq!(sent.offset, Some(0));
+        if done {
+            return;
+        }
+    }
+    panic!("it is still not done");
+}
+
+#[tokio::test]
+async fn a_dropped_shutdown_leaves_the_producer_closed_and_its_records_on_their_way() {
+    for polls in 0..1000 {
+        let cluster = cluster(1).await;
+        let producer = producer_with(&cluster, |builder| builder).await;
+        cluster.fault(ApiKey::Produce, Fault::DoAndClose);
+        let ack = producer.enqueue(Record::to("t").value("v")).await.unwrap();
+        let shutdown = producer.shutdown(Duration::from_secs(60));
+        let done = drop_after(polls, shutdown).await.is_some();
+        assert_eq!(ack.await.unwrap().offset, Some(0));
+        let again = producer.enqueue(Record::to("t").value("v")).await;
+        // Never polled, it never began.
+        assert_eq!(again.is_ok(), polls == 0);
+        if polls == 0 {
+            again.unwrap().await.unwrap();
+        }
+        if done {
+            return;
+        }
+    }
+    panic!("it is still not done");
+}
