@@ -2,34 +2,55 @@
 //!
 //! One method per API; what concerns several topics or partitions has one result for each.
 
+mod call;
+mod cluster;
 mod configs;
 mod groups;
+mod log_dirs;
 mod offsets;
+mod operations;
+mod pages;
+mod producers;
 mod topics;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use highwater_wire::message::{DescribeClusterRequest, DescribeClusterResponse};
 use highwater_wire::{ErrorCode, Request};
 use tokio::time::{Instant, sleep, timeout_at};
 use uuid::Uuid;
 
-pub use self::groups::{GroupDescription, GroupKind, GroupListing, GroupMember, GroupState};
+pub use self::call::{Call, Operation};
+pub use self::cluster::{
+    ApiRange, BrokerDescription, BrokerVersions, ClusterDescription, DescribeCluster, Feature,
+};
+pub use self::configs::{AlterConfigs, DescribeConfigs, IncrementalAlterConfigs, ResourceKind};
+pub use self::groups::{
+    DescribeGroups, GroupDescription, GroupKind, GroupListing, GroupMember, GroupState, ListGroups,
+    MemberName, RemoveGroupMembers,
+};
+pub use self::log_dirs::{LogDir, ReplicaLog};
+pub use self::offsets::{EpochEnd, ListOffsets};
+pub use self::operations::{AclOperation, AllowedOperations};
+pub use self::producers::ActiveProducer;
+pub use self::topics::{CreatePartitions, CreateTopics, DescribeTopics};
 use crate::client::Client;
-use crate::connection::Reply;
-use crate::error::{Error, Result};
+use crate::connection::{Connection, Reply};
+use crate::error::{Error, ErrorKind, Result};
 
 /// The result for each item of a request, by its name.
 pub type Results<K, T> = BTreeMap<K, Result<T, Error>>;
 
 /// The administrator's calls. Cheap to make and to clone.
 ///
-/// Each call is retried while the failure is retriable, for up to `default.api.timeout.ms`. All of
-/// them are cancel-safe in the sense that no state of the client is lost; what the broker has been
-/// asked to do, it may still do.
+/// Each call is retried while the failure is retriable, for up to `default.api.timeout.ms` or what
+/// [`timeout`](Self::timeout) says. Those that can be set up give a [`Call`], the others a plain
+/// future. All of them are cancel-safe in the sense that no state of the client is lost; what the
+/// broker has been asked to do, it may still do.
 #[derive(Clone, Debug)]
 pub struct Admin {
     client: Client,
+    timeout: Duration,
 }
 
 /// A topic to be created.
@@ -38,6 +59,7 @@ pub struct NewTopic {
     pub(crate) name: String,
     pub(crate) partitions: i32,
     pub(crate) replication: i16,
+    pub(crate) assignments: Vec<Vec<i32>>,
     pub(crate) configs: BTreeMap<String, Option<String>>,
 }
 
@@ -48,6 +70,7 @@ impl NewTopic {
             name: name.into(),
             partitions: -1,
             replication: -1,
+            assignments: Vec::new(),
             configs: BTreeMap::new(),
         }
     }
@@ -64,10 +87,47 @@ impl NewTopic {
         self
     }
 
+    /// Which brokers hold each partition, from partition 0 on, the preferred leader first. Says how
+    /// many partitions and replicas there are.
+    pub fn assign<R: Into<Vec<i32>>>(mut self, replicas: impl IntoIterator<Item = R>) -> Self {
+        self.assignments = replicas.into_iter().map(Into::into).collect();
+        self
+    }
+
     /// Sets one of the topic's configs.
     pub fn config(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.configs.insert(key.into(), Some(value.into()));
         self
+    }
+}
+
+/// How many partitions a topic is to have in total, and where the new ones go. A plain number is
+/// one, too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewPartitions {
+    pub(crate) total: i32,
+    pub(crate) assignments: Option<Vec<Vec<i32>>>,
+}
+
+impl NewPartitions {
+    /// So many partitions, the old ones counted in.
+    pub fn to(total: i32) -> Self {
+        Self {
+            total,
+            assignments: None,
+        }
+    }
+
+    /// Which brokers hold each new partition, the preferred leader first.
+    pub fn assign<R: Into<Vec<i32>>>(mut self, replicas: impl IntoIterator<Item = R>) -> Self {
+        self.assignments = Some(replicas.into_iter().map(Into::into).collect());
+        self
+    }
+}
+
+impl From<i32> for NewPartitions {
+    fn from(total: i32) -> Self {
+        Self::to(total)
     }
 }
 
@@ -106,6 +166,8 @@ pub struct TopicDescription {
     pub is_internal: bool,
     /// Its partitions, by index.
     pub partitions: Vec<PartitionDescription>,
+    /// What this client may do with it, where that was asked for.
+    pub allowed: Option<AllowedOperations>,
 }
 
 /// A partition and who holds it.
@@ -123,6 +185,12 @@ pub struct PartitionDescription {
     pub in_sync: Vec<i32>,
     /// Broker ids of replicas whose directory or broker is down.
     pub offline: Vec<i32>,
+    /// Broker ids of replicas out of sync that hold everything committed all the same (KIP-966);
+    /// `None` where the broker does not say, as in all but
+    /// [`describe_topic_partitions`](Admin::describe_topic_partitions).
+    pub eligible: Option<Vec<i32>>,
+    /// Broker ids of the last such replicas.
+    pub last_eligible: Option<Vec<i32>>,
 }
 
 /// What a config belongs to.
@@ -134,6 +202,10 @@ pub enum ConfigResource {
     Broker(i32),
     /// The default of all brokers.
     BrokerDefault,
+    /// The log levels of a broker, by its id (KIP-412).
+    BrokerLogger(i32),
+    /// A subscription to clients' metrics, by name (KIP-714).
+    ClientMetrics(String),
     /// A consumer group, by id.
     Group(String),
 }
@@ -151,6 +223,10 @@ pub enum ConfigSource {
     StaticBroker,
     /// Nobody set it.
     Default,
+    /// Set on a broker's logger while it runs.
+    BrokerLogger,
+    /// Set on the subscription to clients' metrics.
+    ClientMetrics,
     /// Set on the group.
     Group,
     /// Another source, by Kafka's number for it.
@@ -170,8 +246,46 @@ pub struct ConfigEntry {
     pub is_read_only: bool,
     /// Whether its value is a secret.
     pub is_sensitive: bool,
+    /// What kind of value it has, when the broker says (Kafka 2.6 and later).
+    pub kind: Option<ConfigKind>,
+    /// Every place the value could come from, the one in force first; where that was asked for.
+    pub synonyms: Vec<ConfigSynonym>,
     /// What it does, when asked for and known.
     pub documentation: Option<String>,
+}
+
+/// A place that a config's value could come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigSynonym {
+    /// The config's name there: a broker's `log.retention.ms` is a topic's `retention.ms`.
+    pub name: String,
+    /// Its value there; `None` when it is sensitive or not set.
+    pub value: Option<String>,
+    /// The place.
+    pub source: ConfigSource,
+}
+
+/// What kind of value a config has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConfigKind {
+    /// `true` or `false`.
+    Boolean,
+    /// Text.
+    Text,
+    /// A whole number of 32 bits.
+    Int,
+    /// A whole number of 16 bits.
+    Short,
+    /// A whole number of 64 bits.
+    Long,
+    /// A number.
+    Double,
+    /// Several values with commas.
+    List,
+    /// The name of a class.
+    Class,
+    /// A secret.
+    Password,
 }
 
 /// A change of one config.
@@ -198,6 +312,10 @@ pub enum OffsetSpec {
     MaxTimestamp,
     /// The first record with this or a later timestamp, in milliseconds since 1970.
     Timestamp(i64),
+    /// The first one that lies on the broker itself (KIP-405).
+    EarliestLocal,
+    /// The last one that lies in the remote tier (KIP-1005).
+    LatestTiered,
 }
 
 /// An offset that was asked for.
@@ -211,96 +329,192 @@ pub struct ListedOffset {
     pub leader_epoch: i32,
 }
 
-/// The cluster and its brokers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClusterDescription {
-    /// The cluster's id.
-    pub cluster_id: String,
-    /// The controller's broker id, as brokers tell clients.
-    pub controller: Option<i32>,
-    /// The brokers.
-    pub brokers: Vec<BrokerDescription>,
-}
-
-/// One broker.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BrokerDescription {
-    /// Its id.
-    pub id: i32,
-    /// Where clients reach it.
-    pub host: String,
-    /// The port there.
-    pub port: u16,
-    /// Its rack.
-    pub rack: Option<String>,
-}
-
 impl Admin {
     pub(crate) fn new(client: Client) -> Self {
-        Self { client }
+        let timeout = client.shared.config().api_timeout;
+        Self { client, timeout }
     }
 
-    /// The cluster and its brokers.
+    /// How long each call made with this value may take with its retries, instead of
+    /// `default.api.timeout.ms`.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// A connection to the controller, or in its absence to any broker: with KRaft each of them
+    /// forwards.
+    async fn controller(&self) -> Result<Connection> {
+        match self.client.shared.cluster().controller {
+            Some(controller) => self.broker(controller).await,
+            None => self.client.shared.any().await,
+        }
+    }
+
+    /// A connection to broker `id`.
+    async fn broker(&self, id: i32) -> Result<Connection> {
+        let shared = &self.client.shared;
+        shared.pool.general(&shared.broker(id)?).await
+    }
+
+    /// The ids of all brokers: those given, or else those known.
+    async fn brokers(&self, given: Vec<i32>) -> Result<Vec<i32>> {
+        if !given.is_empty() {
+            return Ok(given);
+        }
+        let described = self.describe_cluster().await?;
+        Ok(described.brokers.iter().map(|broker| broker.id).collect())
+    }
+
+    /// Asks each of these brokers, or all; a broker that does not answer has that as its result.
+    async fn of_brokers<T, F: Future<Output = Result<T>>>(
+        &self,
+        brokers: impl IntoIterator<Item = i32>,
+        ask: impl Fn(Connection) -> F,
+    ) -> Result<Results<i32, T>> {
+        let mut results = Results::new();
+        for id in self.brokers(brokers.into_iter().collect()).await? {
+            let answered = self.retry(|| async { ask(self.broker(id).await?).await });
+            results.insert(id, answered.await);
+        }
+        Ok(results)
+    }
+
+    /// Does `call` until it succeeds, fails for good, or the call's time is over.
+    //
+    // Not an async closure: the compiler would not see that calls can be sent between threads.
+    async fn retry<T, F: Future<Output = Result<T>>>(&self, call: impl Fn() -> F) -> Result<T> {
+        let mut retry = Retry::new(self);
+        loop {
+            match retry.within(call()).await {
+                Ok(done) => return Ok(done),
+                Err(error) => retry.after(error).await?,
+            }
+        }
+    }
+
+    /// Does `call` for all items, and again for those whose refusal asks for that: the controller is
+    /// elsewhere, or a quota is exhausted for now. Others stand: they may be the trace of a first
+    /// attempt whose answer was lost.
+    async fn retry_items<K: Clone + Ord, T, F: Future<Output = Result<Results<K, T>>>>(
+        &self,
+        items: impl IntoIterator<Item = K>,
+        call: impl Fn(BTreeSet<K>) -> F,
+    ) -> Result<Results<K, T>> {
+        let mut left: BTreeSet<K> = items.into_iter().collect();
+        let mut results = Results::new();
+        let mut retry = Retry::new(self);
+        while !left.is_empty() {
+            let error = match retry.within(call(left.clone())).await {
+                Ok(found) => {
+                    results.extend(found);
+                    let again = |item: &K| match results.get(item) {
+                        Some(Err(error)) if Retry::is_passing(error) => Some(error.clone()),
+                        Some(_) | None => None,
+                    };
+                    let error = left.iter().find_map(again);
+                    left.retain(|item| again(item).is_some());
+                    match error {
+                        Some(error) => error,
+                        None => break,
+                    }
+                }
+                Err(error) => error,
+            };
+            if let Err(error) = retry.after(error).await {
+                if results.is_empty() {
+                    return Err(error);
+                }
+                // Some are done: what is left failed as itself, not as all.
+                let failed = left.into_iter().map(|item| (item, Err(error.clone())));
+                results.extend(failed);
+                break;
+            }
+        }
+        Ok(results)
+    }
+
+    /// How long a broker may take, as told to it.
+    fn timeout_ms(&self) -> i32 {
+        let timeout = self.client.shared.config().request_timeout;
+        i32::try_from(timeout.min(self.timeout).as_millis()).unwrap_or(i32::MAX)
+    }
+}
+
+/// Attempts and the pauses between them, until a call's time is over.
+#[derive(Debug)]
+struct Retry<'a> {
+    admin: &'a Admin,
+    deadline: Instant,
+    failures: u32,
+}
+
+impl<'a> Retry<'a> {
+    fn new(admin: &'a Admin) -> Self {
+        Self {
+            admin,
+            deadline: Instant::now() + admin.timeout,
+            failures: 0,
+        }
+    }
+
+    /// Whether what was refused is to be asked again though it is no retriable error by itself, or
+    /// not for every call.
+    fn is_passing(error: &Error) -> bool {
+        matches!(
+            error.code(),
+            Some(ErrorCode::NotController | ErrorCode::ThrottlingQuotaExceeded)
+        )
+    }
+
+    /// One attempt, cut off when the time is over.
+    async fn within<T>(&self, attempt: impl Future<Output = Result<T>>) -> Result<T> {
+        match timeout_at(self.deadline, attempt).await {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                let why = format!("no answer within {:?}", self.admin.timeout);
+                Err(Error::timeout(why))
+            }
+        }
+    }
+
+    /// Waits before the next attempt.
     ///
     /// # Errors
     ///
-    /// When no broker answers.
-    pub async fn describe_cluster(&self) -> Result<ClusterDescription> {
-        let request = DescribeClusterRequest::default();
-        self.retry(async || {
-            let reply = self.client.shared.call_any(&request).await?;
-            let answer: DescribeClusterResponse<'_> = reply.decode()?;
-            refused(answer.error_code, answer.error_message)?;
-            let brokers = answer.brokers.iter().map(|broker| BrokerDescription {
-                id: broker.broker_id,
-                host: broker.host.to_owned(),
-                port: u16::try_from(broker.port).unwrap_or(0),
-                rack: broker.rack.map(str::to_owned),
-            });
-            Ok(ClusterDescription {
-                cluster_id: answer.cluster_id.to_owned(),
-                controller: (answer.controller_id >= 0).then_some(answer.controller_id),
-                brokers: brokers.collect(),
-            })
-        })
-        .await
-    }
-
-    /// Asks the controller, or in its absence any broker: with KRaft each of them forwards.
-    async fn call_controller<R: Request>(&self, request: &R) -> Result<Reply> {
-        let shared = &self.client.shared;
-        match shared.cluster().controller {
-            Some(controller) => shared.call(controller, request).await,
-            None => shared.call_any(request).await,
+    /// The error itself, if it will not pass or the time is over.
+    async fn after(&mut self, error: Error) -> Result<()> {
+        let shared = &self.admin.client.shared;
+        self.failures += 1;
+        let pause = shared.retry_backoff().pause(self.failures, shared.random());
+        let passes = error.is_retriable() || Self::is_passing(&error);
+        if !passes || Instant::now() + pause >= self.deadline {
+            return Err(error);
         }
+        shared.invalidate_metadata();
+        sleep(pause).await;
+        Ok(())
     }
+}
 
-    /// Does `call` until it succeeds, fails for good, or `default.api.timeout.ms` is over.
-    async fn retry<T>(&self, call: impl AsyncFn() -> Result<T>) -> Result<T> {
-        let shared = &self.client.shared;
-        let timeout = shared.config().api_timeout;
-        let deadline = Instant::now() + timeout;
-        let mut failures = 0;
-        loop {
-            let error = match timeout_at(deadline, call()).await {
-                Ok(Ok(done)) => return Ok(done),
-                Ok(Err(error)) => error,
-                Err(_) => return Err(Error::timeout(format!("no answer within {timeout:?}"))),
-            };
-            let moved = error.code() == Some(ErrorCode::NotController);
-            failures += 1;
-            let pause = shared.retry_backoff().pause(failures, shared.random());
-            if !(error.is_retriable() || moved) || Instant::now() + pause >= deadline {
-                return Err(error);
-            }
-            shared.invalidate_metadata();
-            sleep(pause).await;
-        }
+/// Asks in the highest version that both sides speak, which must be `least` or later.
+async fn ask<R: Request>(connection: &Connection, request: &R, least: i16) -> Result<Reply> {
+    let version = connection.version::<R>(i16::MAX)?;
+    if version < least {
+        let need = (least, *R::VERSIONS.end());
+        let why = format!(
+            "broker speaks {} up to {version}, need {least} for what is asked",
+            R::NAME
+        );
+        let kind = ErrorKind::Unsupported {
+            api: R::NAME,
+            need,
+            have: Some((*R::VERSIONS.start(), version)),
+        };
+        return Err(Error::new(kind, why));
     }
-
-    fn timeout_ms(&self) -> i32 {
-        i32::try_from(self.client.shared.config().request_timeout.as_millis()).unwrap_or(i32::MAX)
-    }
+    let mut pending = connection.send(request, version, [], true)?;
+    pending.answer().await
 }
 
 /// The refusal that a code and its message amount to.

@@ -138,7 +138,14 @@ async fn a_topic_is_created_described_grown_and_deleted() {
             .partitions(2)
             .config("retention.ms", "12345")
     };
-    assert!(admin.validate_topics([wanted()]).await.unwrap()[&name].is_ok());
+    assert!(
+        admin
+            .create_topics([wanted()])
+            .validate_only(true)
+            .await
+            .unwrap()[&name]
+            .is_ok()
+    );
     let missing = admin.describe_topics([&name]).await.unwrap();
     let missing = missing[&name].as_ref().unwrap_err();
     assert_eq!(missing.code(), Some(ErrorCode::UnknownTopicOrPartition));

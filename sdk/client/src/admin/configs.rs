@@ -2,22 +2,65 @@
 
 use std::collections::BTreeMap;
 
-use highwater_wire::message::describe_configs::DescribeConfigsResource;
+use highwater_wire::Array;
+use highwater_wire::message::alter_configs::{
+    AlterConfigsResource as ReplacedResource, AlterableConfig as ReplacedConfig,
+};
+use highwater_wire::message::describe_configs::{
+    DescribeConfigsResource, DescribeConfigsResourceResult,
+};
 use highwater_wire::message::incremental_alter_configs::{AlterConfigsResource, AlterableConfig};
 use highwater_wire::message::{
-    DescribeConfigsRequest, DescribeConfigsResponse, IncrementalAlterConfigsRequest,
-    IncrementalAlterConfigsResponse,
+    AlterConfigsRequest, AlterConfigsResponse, DescribeConfigsRequest, DescribeConfigsResponse,
+    IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse, ListConfigResourcesRequest,
+    ListConfigResourcesResponse,
 };
 
-use super::{Admin, AlterConfig, ConfigEntry, ConfigResource, ConfigSource, Results, refused};
-use crate::connection::Reply;
+use super::{
+    Admin, AlterConfig, Call, ConfigEntry, ConfigKind, ConfigResource, ConfigSource, ConfigSynonym,
+    Operation, Results, ask, refused,
+};
+use crate::connection::Connection;
 use crate::error::Result;
-use highwater_wire::Request;
 
 // Kafka's numbers for what a config belongs to (`ConfigResource.java`).
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
+const BROKER_LOGGER: i8 = 8;
+const CLIENT_METRICS: i8 = 16;
 const GROUP: i8 = 32;
+
+/// The first version of ListConfigResources that lists more than subscriptions to metrics.
+const VERSION_KINDS: i16 = 1;
+/// The first version of DescribeConfigs that documents.
+const VERSION_DOCUMENTATION: i16 = 3;
+
+/// A kind of thing that configs belong to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ResourceKind {
+    /// Topics.
+    Topic,
+    /// Brokers.
+    Broker,
+    /// The log levels of brokers.
+    BrokerLogger,
+    /// Subscriptions to clients' metrics.
+    ClientMetrics,
+    /// Consumer groups.
+    Group,
+}
+
+impl ResourceKind {
+    fn wire(self) -> i8 {
+        match self {
+            Self::Topic => TOPIC,
+            Self::Broker => BROKER,
+            Self::BrokerLogger => BROKER_LOGGER,
+            Self::ClientMetrics => CLIENT_METRICS,
+            Self::Group => GROUP,
+        }
+    }
+}
 
 impl ConfigResource {
     fn wire(&self) -> (i8, String) {
@@ -25,6 +68,8 @@ impl ConfigResource {
             Self::Topic(name) => (TOPIC, name.clone()),
             Self::Broker(id) => (BROKER, id.to_string()),
             Self::BrokerDefault => (BROKER, String::new()),
+            Self::BrokerLogger(id) => (BROKER_LOGGER, id.to_string()),
+            Self::ClientMetrics(name) => (CLIENT_METRICS, name.clone()),
             Self::Group(id) => (GROUP, id.clone()),
         }
     }
@@ -34,6 +79,8 @@ impl ConfigResource {
             TOPIC => Some(Self::Topic(name.to_owned())),
             BROKER if name.is_empty() => Some(Self::BrokerDefault),
             BROKER => Some(Self::Broker(name.parse().ok()?)),
+            BROKER_LOGGER => Some(Self::BrokerLogger(name.parse().ok()?)),
+            CLIENT_METRICS => Some(Self::ClientMetrics(name.to_owned())),
             GROUP => Some(Self::Group(name.to_owned())),
             _ => None,
         }
@@ -42,8 +89,8 @@ impl ConfigResource {
     /// Who has to be asked: a broker itself for its own configs, else anybody.
     fn broker(&self) -> Option<i32> {
         match self {
-            Self::Broker(id) => Some(*id),
-            Self::Topic(_) | Self::BrokerDefault | Self::Group(_) => None,
+            Self::Broker(id) | Self::BrokerLogger(id) => Some(*id),
+            Self::Topic(_) | Self::BrokerDefault | Self::ClientMetrics(_) | Self::Group(_) => None,
         }
     }
 }
@@ -56,8 +103,27 @@ impl ConfigSource {
             3 => Self::DynamicBrokerDefault,
             4 => Self::StaticBroker,
             5 => Self::Default,
+            6 => Self::BrokerLogger,
+            7 => Self::ClientMetrics,
             8 => Self::Group,
             other => Self::Other(other),
+        }
+    }
+}
+
+impl ConfigKind {
+    fn read(kind: i8) -> Option<Self> {
+        match kind {
+            1 => Some(Self::Boolean),
+            2 => Some(Self::Text),
+            3 => Some(Self::Int),
+            4 => Some(Self::Short),
+            5 => Some(Self::Long),
+            6 => Some(Self::Double),
+            7 => Some(Self::List),
+            8 => Some(Self::Class),
+            9 => Some(Self::Password),
+            _ => None,
         }
     }
 }
@@ -78,61 +144,219 @@ impl AlterConfig {
     }
 }
 
+/// What [`Admin::describe_configs`] does.
+#[derive(Clone, Debug)]
+pub struct DescribeConfigs {
+    resources: Vec<ConfigResource>,
+    keys: Option<Vec<String>>,
+    synonyms: bool,
+    documentation: bool,
+}
+
+impl Call<DescribeConfigs> {
+    /// Asks only for the configs of these names.
+    pub fn only<S: Into<String>>(self, keys: impl IntoIterator<Item = S>) -> Self {
+        let keys = keys.into_iter().map(Into::into).collect();
+        self.set(|it| it.keys = Some(keys))
+    }
+
+    /// Asks for every place that a value could come from, too.
+    pub fn synonyms(self, wanted: bool) -> Self {
+        self.set(|it| it.synonyms = wanted)
+    }
+
+    /// Asks for what each config does, too (the default), where the broker has it.
+    pub fn documentation(self, wanted: bool) -> Self {
+        self.set(|it| it.documentation = wanted)
+    }
+}
+
+impl Operation for DescribeConfigs {
+    type Output = Results<ConfigResource, Vec<ConfigEntry>>;
+
+    async fn run(self, admin: Admin) -> Result<Self::Output> {
+        let mut results = Results::new();
+        for (broker, resources) in by_broker(self.resources, |resource| resource) {
+            let named: Vec<(i8, String)> = resources.iter().map(ConfigResource::wire).collect();
+            let wanted = named.iter().map(|(kind, name)| DescribeConfigsResource {
+                resource_type: *kind,
+                resource_name: name,
+                configuration_keys: self
+                    .keys
+                    .as_ref()
+                    .map(|keys| keys.iter().map(String::as_str).collect()),
+            });
+            let request = DescribeConfigsRequest {
+                resources: wanted.collect(),
+                include_synonyms: self.synonyms,
+                include_documentation: self.documentation,
+            };
+            let found = admin.retry(|| async {
+                let connection = admin.connection_for(broker).await?;
+                // What a broker does not document, it is not asked to.
+                let mut request = request.clone();
+                let version = connection.version::<DescribeConfigsRequest<'_>>(i16::MAX)?;
+                request.include_documentation &= version >= VERSION_DOCUMENTATION;
+                let reply = ask(&connection, &request, 0).await?;
+                described(&reply.decode()?)
+            });
+            results.extend(found.await?);
+        }
+        Ok(results)
+    }
+}
+
+fn described(
+    answer: &DescribeConfigsResponse<'_>,
+) -> Result<<DescribeConfigs as Operation>::Output> {
+    let mut found = Results::new();
+    for result in &answer.results {
+        let Some(resource) = ConfigResource::read(result.resource_type, result.resource_name)
+        else {
+            continue;
+        };
+        let entries = refused(result.error_code, result.error_message)
+            .map(|()| result.configs.iter().map(entry).collect());
+        found.insert(resource, entries);
+    }
+    Ok(found)
+}
+
+fn entry(config: DescribeConfigsResourceResult<'_>) -> ConfigEntry {
+    let synonyms = config.synonyms.iter().map(|synonym| ConfigSynonym {
+        name: synonym.name.to_owned(),
+        value: synonym.value.map(str::to_owned),
+        source: ConfigSource::read(synonym.source),
+    });
+    let documentation = config.documentation.filter(|text| !text.is_empty());
+    ConfigEntry {
+        name: config.name.to_owned(),
+        value: config.value.map(str::to_owned),
+        source: ConfigSource::read(config.config_source),
+        is_read_only: config.read_only,
+        is_sensitive: config.is_sensitive,
+        kind: ConfigKind::read(config.config_type),
+        synonyms: synonyms.collect(),
+        documentation: documentation.map(str::to_owned),
+    }
+}
+
+/// What [`Admin::incremental_alter_configs`] does.
+#[derive(Clone, Debug)]
+pub struct IncrementalAlterConfigs {
+    changes: Vec<(ConfigResource, Vec<AlterConfig>)>,
+    validate_only: bool,
+}
+
+impl Call<IncrementalAlterConfigs> {
+    /// Only asks whether the changes could be made.
+    pub fn validate_only(self, wanted: bool) -> Self {
+        self.set(|it| it.validate_only = wanted)
+    }
+}
+
+impl Operation for IncrementalAlterConfigs {
+    type Output = Results<ConfigResource, ()>;
+
+    async fn run(self, admin: Admin) -> Result<Self::Output> {
+        let mut results = Results::new();
+        for (broker, changes) in by_broker(self.changes, |(resource, _)| resource) {
+            let named: Vec<(i8, String)> = changes.iter().map(|(it, _)| it.wire()).collect();
+            let wanted = named.iter().zip(&changes);
+            let wanted = wanted.map(|((kind, name), (_, changes))| AlterConfigsResource {
+                resource_type: *kind,
+                resource_name: name,
+                configs: changes.iter().map(AlterConfig::wire).collect(),
+            });
+            let request = IncrementalAlterConfigsRequest {
+                resources: wanted.collect(),
+                validate_only: self.validate_only,
+            };
+            let done = admin.retry(|| async {
+                let reply = ask(&admin.connection_for(broker).await?, &request, 0).await?;
+                let answer: IncrementalAlterConfigsResponse<'_> = reply.decode()?;
+                let outcomes = answer.responses.iter();
+                let outcomes = outcomes.filter_map(|it| {
+                    let resource = ConfigResource::read(it.resource_type, it.resource_name)?;
+                    Some((resource, refused(it.error_code, it.error_message)))
+                });
+                Ok(outcomes.collect::<Self::Output>())
+            });
+            results.extend(done.await?);
+        }
+        Ok(results)
+    }
+}
+
+/// What [`Admin::alter_configs`] does.
+#[derive(Clone, Debug)]
+pub struct AlterConfigs {
+    configs: Vec<(ConfigResource, BTreeMap<String, String>)>,
+    validate_only: bool,
+}
+
+impl Call<AlterConfigs> {
+    /// Only asks whether the configs could be set.
+    pub fn validate_only(self, wanted: bool) -> Self {
+        self.set(|it| it.validate_only = wanted)
+    }
+}
+
+impl Operation for AlterConfigs {
+    type Output = Results<ConfigResource, ()>;
+
+    async fn run(self, admin: Admin) -> Result<Self::Output> {
+        let mut results = Results::new();
+        for (broker, configs) in by_broker(self.configs, |(resource, _)| resource) {
+            let named: Vec<(i8, String)> = configs.iter().map(|(it, _)| it.wire()).collect();
+            let wanted = named.iter().zip(&configs);
+            let wanted = wanted.map(|((kind, name), (_, configs))| {
+                let configs = configs.iter().map(|(name, value)| ReplacedConfig {
+                    name,
+                    value: Some(value),
+                });
+                ReplacedResource {
+                    resource_type: *kind,
+                    resource_name: name,
+                    configs: configs.collect(),
+                }
+            });
+            let request = AlterConfigsRequest {
+                resources: wanted.collect(),
+                validate_only: self.validate_only,
+            };
+            let done = admin.retry(|| async {
+                let reply = ask(&admin.connection_for(broker).await?, &request, 0).await?;
+                let answer: AlterConfigsResponse<'_> = reply.decode()?;
+                let outcomes = answer.responses.iter();
+                let outcomes = outcomes.filter_map(|it| {
+                    let resource = ConfigResource::read(it.resource_type, it.resource_name)?;
+                    Some((resource, refused(it.error_code, it.error_message)))
+                });
+                Ok(outcomes.collect::<Self::Output>())
+            });
+            results.extend(done.await?);
+        }
+        Ok(results)
+    }
+}
+
 impl Admin {
     /// All configs of these resources, with their documentation where the broker has it.
     ///
     /// # Errors
     ///
     /// When a broker does not answer; a refusal of one resource is in the results.
-    pub async fn describe_configs(
+    pub fn describe_configs(
         &self,
         resources: impl IntoIterator<Item = ConfigResource>,
-    ) -> Result<Results<ConfigResource, Vec<ConfigEntry>>> {
-        let mut results = Results::new();
-        for (broker, resources) in by_broker(resources, |resource| resource) {
-            let named: Vec<(i8, String)> = resources.iter().map(ConfigResource::wire).collect();
-            let wanted = named.iter().map(|(kind, name)| DescribeConfigsResource {
-                resource_type: *kind,
-                resource_name: name,
-                configuration_keys: None,
-            });
-            let request = DescribeConfigsRequest {
-                resources: wanted.collect(),
-                include_synonyms: false,
-                include_documentation: true,
-            };
-            let found = self
-                .retry(async || {
-                    let reply = self.call_for(broker, &request).await?;
-                    let answer: DescribeConfigsResponse<'_> = reply.decode()?;
-                    let mut found = Results::new();
-                    for result in &answer.results {
-                        let kind = result.resource_type;
-                        let Some(resource) = ConfigResource::read(kind, result.resource_name)
-                        else {
-                            continue;
-                        };
-                        let entries = result.configs.iter().map(|config| ConfigEntry {
-                            name: config.name.to_owned(),
-                            value: config.value.map(str::to_owned),
-                            source: ConfigSource::read(config.config_source),
-                            is_read_only: config.read_only,
-                            is_sensitive: config.is_sensitive,
-                            documentation: config
-                                .documentation
-                                .filter(|text| !text.is_empty())
-                                .map(str::to_owned),
-                        });
-                        let entries = refused(result.error_code, result.error_message)
-                            .map(|()| entries.collect());
-                        found.insert(resource, entries);
-                    }
-                    Ok(found)
-                })
-                .await?;
-            results.extend(found);
-        }
-        Ok(results)
+    ) -> Call<DescribeConfigs> {
+        self.call(DescribeConfigs {
+            resources: resources.into_iter().collect(),
+            keys: None,
+            synonyms: false,
+            documentation: true,
+        })
     }
 
     /// Changes single configs, leaving the others as they are (KIP-339).
@@ -140,50 +364,75 @@ impl Admin {
     /// # Errors
     ///
     /// When a broker does not answer; a refusal of one resource is in the results.
-    pub async fn incremental_alter_configs(
+    pub fn incremental_alter_configs(
         &self,
         changes: impl IntoIterator<Item = (ConfigResource, Vec<AlterConfig>)>,
-    ) -> Result<Results<ConfigResource, ()>> {
-        let mut results = Results::new();
-        for (broker, changes) in by_broker(changes, |(resource, _)| resource) {
-            let named: Vec<((i8, String), &[AlterConfig])> = changes
-                .iter()
-                .map(|(resource, changes)| (resource.wire(), &changes[..]))
-                .collect();
-            let wanted = named
-                .iter()
-                .map(|((kind, name), changes)| AlterConfigsResource {
-                    resource_type: *kind,
-                    resource_name: name,
-                    configs: changes.iter().map(AlterConfig::wire).collect(),
-                });
-            let request = IncrementalAlterConfigsRequest {
-                resources: wanted.collect(),
-                validate_only: false,
-            };
-            let done = self
-                .retry(async || {
-                    let reply = self.call_for(broker, &request).await?;
-                    let answer: IncrementalAlterConfigsResponse<'_> = reply.decode()?;
-                    let mut done = Results::new();
-                    for result in &answer.responses {
-                        let kind = result.resource_type;
-                        if let Some(resource) = ConfigResource::read(kind, result.resource_name) {
-                            done.insert(resource, refused(result.error_code, result.error_message));
-                        }
-                    }
-                    Ok(done)
-                })
-                .await?;
-            results.extend(done);
-        }
-        Ok(results)
+    ) -> Call<IncrementalAlterConfigs> {
+        self.call(IncrementalAlterConfigs {
+            changes: changes.into_iter().collect(),
+            validate_only: false,
+        })
     }
 
-    async fn call_for<R: Request>(&self, broker: Option<i32>, request: &R) -> Result<Reply> {
+    /// Replaces all configs that were set on these resources: what is not given goes back to its
+    /// default. For brokers older than Kafka 2.3; the others have
+    /// [`incremental_alter_configs`](Self::incremental_alter_configs), which undoes nobody's work.
+    ///
+    /// # Errors
+    ///
+    /// When a broker does not answer; a refusal of one resource is in the results.
+    pub fn alter_configs(
+        &self,
+        configs: impl IntoIterator<Item = (ConfigResource, BTreeMap<String, String>)>,
+    ) -> Call<AlterConfigs> {
+        self.call(AlterConfigs {
+            configs: configs.into_iter().collect(),
+            validate_only: false,
+        })
+    }
+
+    /// What has configs of its own: of these kinds, or, of an empty list, all (KIP-1142). Kafka 4.1
+    /// and later; before that, only [`ClientMetrics`](ResourceKind::ClientMetrics) (KIP-1000).
+    ///
+    /// # Errors
+    ///
+    /// When no broker answers, or [`Unsupported`](crate::ErrorKind::Unsupported).
+    pub async fn list_config_resources(
+        &self,
+        kinds: impl IntoIterator<Item = ResourceKind>,
+    ) -> Result<Vec<ConfigResource>> {
+        let kinds: Vec<ResourceKind> = kinds.into_iter().collect();
+        self.retry(|| async {
+            let connection = self.client.shared.any().await?;
+            let version = connection.version::<ListConfigResourcesRequest<'_>>(i16::MAX)?;
+            let is_metrics_alone = kinds == [ResourceKind::ClientMetrics];
+            let (wanted, least) = if version < VERSION_KINDS && is_metrics_alone {
+                (Vec::new(), 0)
+            } else {
+                let wanted = kinds.iter().map(|kind| kind.wire());
+                (wanted.collect(), VERSION_KINDS)
+            };
+            let request = ListConfigResourcesRequest {
+                resource_types: Array::from(wanted),
+            };
+            let reply = ask(&connection, &request, least).await?;
+            let answer: ListConfigResourcesResponse<'_> = reply.decode()?;
+            refused(answer.error_code, None)?;
+            let found = answer
+                .config_resources
+                .iter()
+                .filter_map(|it| ConfigResource::read(it.resource_type, it.resource_name));
+            let mut found: Vec<ConfigResource> = found.collect();
+            found.sort();
+            Ok(found)
+        })
+        .await
+    }
+
+    async fn connection_for(&self, broker: Option<i32>) -> Result<Connection> {
         match broker {
-            Some(broker) => self.client.shared.call(broker, request).await,
-            None => self.call_controller(request).await,
+            Some(broker) => self.broker(broker).await,
+            None => self.controller().await,
         }
     }
 }

@@ -3,10 +3,12 @@
 //! A group is asked of its coordinator, each on its own; only the list is put together from all brokers.
 
 mod describe;
+mod members;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use highwater_wire::message::list_groups::ListedGroup;
 use highwater_wire::message::offset_delete::{
     OffsetDeleteRequestPartition, OffsetDeleteRequestTopic,
 };
@@ -15,8 +17,11 @@ use highwater_wire::message::{
     OffsetDeleteRequest, OffsetDeleteResponse,
 };
 use highwater_wire::{Array, ErrorCode};
+use tokio::time::timeout;
 
-use super::{Admin, Results, refused};
+pub use self::describe::DescribeGroups;
+pub use self::members::{MemberName, RemoveGroupMembers};
+use super::{Admin, AllowedOperations, Call, Operation, Results, ask, refused};
 use crate::connection::Connection;
 use crate::error::{Error, Result, TopicPartition};
 use crate::group::{Committed, Coordinator, Retry, commit_offsets, fetch_offsets};
@@ -87,6 +92,12 @@ impl GroupState {
         found.map_or(Self::Unknown, |(state, _)| *state)
     }
 
+    /// Kafka's name for it.
+    fn name(self) -> &'static str {
+        let found = STATES.iter().find(|(state, _)| *state == self);
+        found.map_or("Unknown", |(_, name)| name)
+    }
+
     /// Whether it has no members.
     pub fn is_inactive(self) -> bool {
         matches!(self, Self::Empty | Self::Dead)
@@ -95,15 +106,20 @@ impl GroupState {
 
 impl fmt::Display for GroupState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = STATES
-            .iter()
-            .find(|(state, _)| state == self)
-            .map_or("Unknown", |it| it.1);
-        f.pad(name)
+        f.pad(self.name())
     }
 }
 
 impl GroupKind {
+    /// Kafka's name for it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Classic => "classic",
+            Self::Consumer => "consumer",
+            Self::Other => "other",
+        }
+    }
+
     fn named(name: &str) -> Self {
         match name.to_ascii_lowercase().as_str() {
             "classic" => Self::Classic,
@@ -115,11 +131,7 @@ impl GroupKind {
 
 impl fmt::Display for GroupKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Classic => "classic",
-            Self::Consumer => "consumer",
-            Self::Other => "other",
-        })
+        f.pad(self.name())
     }
 }
 
@@ -140,8 +152,12 @@ pub struct GroupDescription {
     pub coordinator: String,
     /// The epoch of a consumer group; `None` of classic ones.
     pub epoch: Option<i32>,
+    /// The group's epoch that the assignment was made for, of a consumer group.
+    pub assignment_epoch: Option<i32>,
     /// Who is in it.
     pub members: Vec<GroupMember>,
+    /// What this client may do with it, where that was asked for.
+    pub allowed: Option<AllowedOperations>,
 }
 
 /// A member of a group.
@@ -161,6 +177,79 @@ pub struct GroupMember {
     pub target: Option<BTreeSet<TopicPartition>>,
     /// Its epoch, in a consumer group.
     pub epoch: Option<i32>,
+    /// Its rack, in a consumer group.
+    pub rack: Option<String>,
+    /// The topics it reads by name, in a consumer group.
+    pub topics: BTreeSet<String>,
+    /// The pattern of topics it reads, in a consumer group.
+    pub pattern: Option<String>,
+    /// Which protocol it speaks, in a consumer group that takes in classic members (KIP-1099).
+    pub kind: Option<GroupKind>,
+}
+
+/// The first versions of ListGroups that know states and types.
+const VERSION_STATES: i16 = 4;
+const VERSION_KINDS: i16 = 5;
+
+/// What [`Admin::list_groups`] does.
+#[derive(Clone, Debug, Default)]
+pub struct ListGroups {
+    states: BTreeSet<GroupState>,
+    kinds: BTreeSet<GroupKind>,
+}
+
+impl Call<ListGroups> {
+    /// Only groups in these states (KIP-518); all, of an empty list. Kafka 2.6 and later.
+    pub fn states(self, states: impl IntoIterator<Item = GroupState>) -> Self {
+        let states = states.into_iter().collect();
+        self.set(|it| it.states = states)
+    }
+
+    /// Only groups whose members speak these protocols (KIP-848); all, of an empty list. Kafka 3.8
+    /// and later.
+    pub fn kinds(self, kinds: impl IntoIterator<Item = GroupKind>) -> Self {
+        let kinds = kinds.into_iter().collect();
+        self.set(|it| it.kinds = kinds)
+    }
+}
+
+impl Operation for ListGroups {
+    type Output = Vec<GroupListing>;
+
+    async fn run(self, admin: Admin) -> Result<Self::Output> {
+        let request = ListGroupsRequest {
+            states_filter: self.states.iter().map(|it| it.name()).collect(),
+            types_filter: self.kinds.iter().map(|it| it.name()).collect(),
+        };
+        let least = match (self.states.is_empty(), self.kinds.is_empty()) {
+            (_, false) => VERSION_KINDS,
+            (false, true) => VERSION_STATES,
+            (true, true) => 0,
+        };
+        let request = &request;
+        let listed = admin.of_brokers([], |connection: Connection| async move {
+            let reply = ask(&connection, request, least).await?;
+            let answer: ListGroupsResponse<'_> = reply.decode()?;
+            refused(answer.error_code, None)?;
+            Ok(answer.groups.iter().map(listing).collect::<Vec<_>>())
+        });
+        let mut groups = BTreeMap::new();
+        for listed in listed.await?.into_values() {
+            for group in listed? {
+                groups.insert(group.id.clone(), group);
+            }
+        }
+        Ok(groups.into_values().collect())
+    }
+}
+
+fn listing(group: ListedGroup<'_>) -> GroupListing {
+    GroupListing {
+        id: group.group_id.to_owned(),
+        kind: GroupKind::named(group.group_type),
+        protocol_type: group.protocol_type.to_owned(),
+        state: GroupState::named(group.group_state),
+    }
 }
 
 impl Admin {
@@ -168,37 +257,10 @@ impl Admin {
     ///
     /// # Errors
     ///
-    /// When a broker does not answer: a list with gaps would be none.
-    pub async fn list_groups(&self) -> Result<Vec<GroupListing>> {
-        let request = ListGroupsRequest::default();
-        let mut groups = BTreeMap::new();
-        let brokers: Vec<i32> = self
-            .client
-            .shared
-            .cluster()
-            .brokers
-            .keys()
-            .copied()
-            .collect();
-        for broker in brokers {
-            let listed = self.retry(async || {
-                let reply = self.client.shared.call(broker, &request).await?;
-                let answer: ListGroupsResponse<'_> = reply.decode()?;
-                refused(answer.error_code, None)?;
-                let listing =
-                    |group: highwater_wire::message::list_groups::ListedGroup<'_>| GroupListing {
-                        id: group.group_id.to_owned(),
-                        kind: GroupKind::named(group.group_type),
-                        protocol_type: group.protocol_type.to_owned(),
-                        state: GroupState::named(group.group_state),
-                    };
-                Ok(answer.groups.iter().map(listing).collect::<Vec<_>>())
-            });
-            for group in listed.await? {
-                groups.insert(group.id.clone(), group);
-            }
-        }
-        Ok(groups.into_values().collect())
+    /// When a broker does not answer: a list with gaps would be none. Or
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) where a broker cannot be asked for what was set.
+    pub fn list_groups(&self) -> Call<ListGroups> {
+        self.call(ListGroups::default())
     }
 
     /// Deletes groups without members, with all they have committed.
@@ -214,7 +276,7 @@ impl Admin {
         let mut results = Results::new();
         for id in ids {
             let id = id.as_ref();
-            let deleted = self.of_coordinator(id, async |connection| {
+            let deleted = self.of_coordinator(id, |connection: Connection| async move {
                 let request = DeleteGroupsRequest {
                     groups_names: Array::from([id]),
                 };
@@ -240,12 +302,12 @@ impl Admin {
         group: &str,
         places: Option<&BTreeSet<TopicPartition>>,
     ) -> Result<Results<TopicPartition, Option<Committed>>> {
-        fetch_offsets(
-            &Coordinator::new(self.client.clone(), group.into()),
-            places,
-            false,
-        )
-        .await
+        let coordinator = Coordinator::new(self.client.clone(), group.into());
+        let fetching = fetch_offsets(&coordinator, places, false);
+        match timeout(self.timeout, fetching).await {
+            Ok(fetched) => fetched,
+            Err(_) => Err(self.late()),
+        }
     }
 
     /// Commits for a group from outside. Refused while it has members.
@@ -259,9 +321,9 @@ impl Admin {
         group: &str,
         offsets: impl IntoIterator<Item = (TopicPartition, Committed)>,
     ) -> Result<Results<TopicPartition, ()>> {
-        let offsets: BTreeMap<TopicPartition, Committed> = offsets.into_iter().collect();
-        self.of_coordinator(group, async |connection| {
-            let codes = commit_offsets(connection, group, None, None, &offsets).await?;
+        let offsets: &BTreeMap<TopicPartition, Committed> = &offsets.into_iter().collect();
+        self.of_coordinator(group, |connection: Connection| async move {
+            let codes = commit_offsets(&connection, group, None, None, offsets).await?;
             passing(codes.values().copied())?;
             Ok(codes.into_iter().map(result).collect())
         })
@@ -290,12 +352,12 @@ impl Admin {
             name,
             partitions: Array::from(partitions),
         };
-        let request = OffsetDeleteRequest {
+        let request = &OffsetDeleteRequest {
             group_id: group,
             topics: topics.into_iter().map(topic).collect::<Array<'_, _>>(),
         };
-        self.of_coordinator(group, async |connection| {
-            let reply = connection.call(&request).await?;
+        self.of_coordinator(group, |connection: Connection| async move {
+            let reply = connection.call(request).await?;
             let answer: OffsetDeleteResponse<'_> = reply.decode()?;
             refused(answer.error_code, None)?;
             let mut codes = BTreeMap::new();
@@ -312,23 +374,33 @@ impl Admin {
     }
 
     /// Asks a group's coordinator until it answers for good, or `default.api.timeout.ms` is over.
-    async fn of_coordinator<T>(
+    async fn of_coordinator<T, F: Future<Output = Result<T>>>(
         &self,
         group: &str,
-        ask: impl AsyncFn(&Connection) -> Result<T>,
+        ask: impl Fn(Connection) -> F,
     ) -> Result<T> {
         let coordinator = Coordinator::new(self.client.clone(), group.into());
-        let mut retry = Retry::within(self.client.shared.config().api_timeout);
-        loop {
-            let error = match coordinator.connection().await {
-                Ok(connection) => match ask(&connection).await {
-                    Ok(answer) => return Ok(answer),
+        let mut retry = Retry::within(self.timeout);
+        let asking = async {
+            loop {
+                let error = match coordinator.connection().await {
+                    Ok(connection) => match ask(connection).await {
+                        Ok(answer) => return Ok(answer),
+                        Err(error) => error,
+                    },
                     Err(error) => error,
-                },
-                Err(error) => error,
-            };
-            retry.after(error, &coordinator).await?;
+                };
+                retry.after(error, &coordinator).await?;
+            }
+        };
+        match timeout(self.timeout, asking).await {
+            Ok(answered) => answered,
+            Err(_) => Err(self.late()),
         }
+    }
+
+    fn late(&self) -> Error {
+        Error::timeout(format!("no answer within {:?}", self.timeout))
     }
 }
 

@@ -4,12 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use highwater_wire::message::delete_records::{DeleteRecordsPartition, DeleteRecordsTopic};
 use highwater_wire::message::list_offsets::{ListOffsetsPartition, ListOffsetsTopic};
+use highwater_wire::message::offset_for_leader_epoch::{
+    OffsetForLeaderPartition, OffsetForLeaderTopic,
+};
 use highwater_wire::message::{
     DeleteRecordsRequest, DeleteRecordsResponse, ListOffsetsRequest, ListOffsetsResponse,
+    OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse,
 };
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 
-use super::{Admin, ListedOffset, OffsetSpec, Results, TopicDescription, refused};
+use super::{
+    Admin, Call, ListedOffset, OffsetSpec, Operation, Results, TopicDescription, ask, refused,
+};
 use crate::config::Isolation;
 use crate::error::{Error, Result, TopicPartition};
 use highwater_wire::ErrorCode;
@@ -23,38 +29,57 @@ impl OffsetSpec {
             Self::Latest => -1,
             Self::Earliest => -2,
             Self::MaxTimestamp => -3,
+            Self::EarliestLocal => -4,
+            Self::LatestTiered => -5,
             Self::Timestamp(timestamp_ms) => timestamp_ms.max(0),
+        }
+    }
+
+    /// The first version of ListOffsets that knows it; an older broker would look the number up as a
+    /// timestamp.
+    fn least(self) -> i16 {
+        match self {
+            Self::Latest | Self::Earliest | Self::Timestamp(_) => 0,
+            Self::MaxTimestamp => 7,
+            Self::EarliestLocal => 8,
+            Self::LatestTiered => 9,
         }
     }
 }
 
-impl Admin {
-    /// Looks offsets up, up to the high watermark.
-    ///
-    /// # Errors
-    ///
-    /// When no broker answers; a refusal of one partition is in the results.
-    pub async fn list_offsets(
-        &self,
-        specs: impl IntoIterator<Item = (TopicPartition, OffsetSpec)>,
-    ) -> Result<Results<TopicPartition, ListedOffset>> {
-        self.list_offsets_isolated(specs, Isolation::ReadUncommitted)
-            .await
-    }
+/// The first version of ListOffsets that knows what is committed.
+const VERSION_ISOLATION: i16 = 2;
 
-    /// The same, up to the last stable offset where the isolation asks for that.
-    ///
-    /// # Errors
-    ///
-    /// As [`list_offsets`](Self::list_offsets).
-    pub async fn list_offsets_isolated(
-        &self,
-        specs: impl IntoIterator<Item = (TopicPartition, OffsetSpec)>,
-        isolation: Isolation,
-    ) -> Result<Results<TopicPartition, ListedOffset>> {
-        let specs: BTreeMap<TopicPartition, OffsetSpec> = specs.into_iter().collect();
-        self.by_leader(specs, async |leader, specs| {
-            let topics = by_topic(specs).map(|(name, partitions)| ListOffsetsTopic {
+/// Where an epoch of a leader ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EpochEnd {
+    /// The largest epoch up to the one asked for.
+    pub leader_epoch: i32,
+    /// The offset after its last record.
+    pub end_offset: i64,
+}
+
+/// What [`Admin::list_offsets`] does.
+#[derive(Clone, Debug)]
+pub struct ListOffsets {
+    specs: BTreeMap<TopicPartition, OffsetSpec>,
+    isolation: Isolation,
+}
+
+impl Call<ListOffsets> {
+    /// Up to where: the high watermark (the default), or the last stable offset.
+    pub fn isolation(self, isolation: Isolation) -> Self {
+        self.set(|it| it.isolation = isolation)
+    }
+}
+
+impl Operation for ListOffsets {
+    type Output = Results<TopicPartition, ListedOffset>;
+
+    async fn run(self, admin: Admin) -> Result<Self::Output> {
+        let (admin, isolation) = (&admin, self.isolation);
+        let ask_leader = |leader, specs: BTreeMap<TopicPartition, OffsetSpec>| async move {
+            let topics = by_topic(&specs).map(|(name, partitions)| ListOffsetsTopic {
                 name,
                 partitions: partitions
                     .into_iter()
@@ -69,20 +94,89 @@ impl Admin {
                 replica_id: -1,
                 isolation_level: isolation.wire(),
                 topics: topics.collect(),
-                timeout_ms: self.timeout_ms(),
+                timeout_ms: admin.timeout_ms(),
             };
-            let reply = self.client.shared.call(leader, &request).await?;
+            let committed = match isolation {
+                Isolation::ReadUncommitted => 0,
+                Isolation::ReadCommitted => VERSION_ISOLATION,
+            };
+            let known = specs.values().map(|spec| spec.least()).max();
+            let least = committed.max(known.unwrap_or(0));
+            let reply = ask(&admin.broker(leader).await?, &request, least).await?;
             let answer: ListOffsetsResponse<'_> = reply.decode()?;
             let mut results = Results::new();
             for topic in &answer.topics {
-                for partition in &topic.partitions {
-                    let result = refused(partition.error_code, None).map(|()| ListedOffset {
-                        offset: Some(partition.offset).filter(|offset| *offset >= 0),
-                        timestamp_ms: Some(partition.timestamp).filter(|time| *time >= 0),
-                        leader_epoch: partition.leader_epoch,
+                for it in &topic.partitions {
+                    let result = refused(it.error_code, None).map(|()| ListedOffset {
+                        offset: Some(it.offset).filter(|offset| *offset >= 0),
+                        timestamp_ms: Some(it.timestamp).filter(|time| *time >= 0),
+                        leader_epoch: it.leader_epoch,
                     });
-                    let place = TopicPartition::new(topic.name, partition.partition_index);
-                    results.insert(place, result);
+                    results.insert(TopicPartition::new(topic.name, it.partition_index), result);
+                }
+            }
+            Ok(results)
+        };
+        admin.by_leader(self.specs, ask_leader).await
+    }
+}
+
+impl Admin {
+    /// Looks offsets up, up to the high watermark or, where the call's isolation asks for that, the
+    /// last stable offset.
+    ///
+    /// # Errors
+    ///
+    /// When no broker answers; a refusal of one partition is in the results.
+    pub fn list_offsets(
+        &self,
+        specs: impl IntoIterator<Item = (TopicPartition, OffsetSpec)>,
+    ) -> Call<ListOffsets> {
+        self.call(ListOffsets {
+            specs: specs.into_iter().collect(),
+            isolation: Isolation::ReadUncommitted,
+        })
+    }
+
+    /// Where these epochs of partitions' leaders end: what of a log that was read under one of them
+    /// is still there (KIP-320). `None` where the partition knows no epoch that old.
+    ///
+    /// # Errors
+    ///
+    /// When no broker answers; a refusal of one partition is in the results.
+    pub async fn epoch_ends(
+        &self,
+        epochs: impl IntoIterator<Item = (TopicPartition, i32)>,
+    ) -> Result<Results<TopicPartition, Option<EpochEnd>>> {
+        let epochs: BTreeMap<TopicPartition, i32> = epochs.into_iter().collect();
+        self.by_leader(epochs, |leader, epochs: BTreeMap<_, _>| async move {
+            let topics = by_topic(&epochs).map(|(topic, partitions)| OffsetForLeaderTopic {
+                topic,
+                partitions: partitions
+                    .into_iter()
+                    .map(|(partition, leader_epoch)| OffsetForLeaderPartition {
+                        partition,
+                        current_leader_epoch: -1,
+                        leader_epoch,
+                    })
+                    .collect(),
+            });
+            let request = OffsetForLeaderEpochRequest {
+                replica_id: -1,
+                topics: topics.collect(),
+            };
+            let reply = ask(&self.broker(leader).await?, &request, 0).await?;
+            let answer: OffsetForLeaderEpochResponse<'_> = reply.decode()?;
+            let mut results = Results::new();
+            for topic in &answer.topics {
+                for it in &topic.partitions {
+                    let end = EpochEnd {
+                        leader_epoch: it.leader_epoch,
+                        end_offset: it.end_offset,
+                    };
+                    let result = refused(it.error_code, None)
+                        .map(|()| Some(end).filter(|end| end.end_offset >= 0));
+                    results.insert(TopicPartition::new(topic.topic, it.partition), result);
                 }
             }
             Ok(results)
@@ -101,8 +195,8 @@ impl Admin {
         before: impl IntoIterator<Item = (TopicPartition, Option<i64>)>,
     ) -> Result<Results<TopicPartition, i64>> {
         let before: BTreeMap<TopicPartition, Option<i64>> = before.into_iter().collect();
-        self.by_leader(before, async |leader, before| {
-            let topics = by_topic(before).map(|(name, partitions)| DeleteRecordsTopic {
+        self.by_leader(before, |leader, before: BTreeMap<_, _>| async move {
+            let topics = by_topic(&before).map(|(name, partitions)| DeleteRecordsTopic {
                 name,
                 partitions: partitions
                     .into_iter()
@@ -134,20 +228,25 @@ impl Admin {
 
     /// Asks each partition's leader, and again for those whose refusal may pass, until all are
     /// answered or the call's time is over.
-    async fn by_leader<S: Copy, T>(
+    pub(super) async fn by_leader<S, T, F>(
         &self,
         items: BTreeMap<TopicPartition, S>,
-        ask: impl AsyncFn(i32, &BTreeMap<TopicPartition, S>) -> Result<Results<TopicPartition, T>>,
-    ) -> Result<Results<TopicPartition, T>> {
+        ask: impl Fn(i32, BTreeMap<TopicPartition, S>) -> F,
+    ) -> Result<Results<TopicPartition, T>>
+    where
+        S: Copy,
+        F: Future<Output = Result<Results<TopicPartition, T>>>,
+    {
         let shared = &self.client.shared;
-        let deadline = Instant::now() + shared.config().api_timeout;
+        let deadline = Instant::now() + self.timeout;
         let mut left = items;
         let mut results = Results::new();
         let mut failures = 0;
         loop {
             // Not through the shared metadata: asking there may create a topic.
             let names: BTreeSet<&str> = left.keys().map(|place| &*place.topic).collect();
-            let topics = self.describe_topics(names).await?;
+            let within = deadline.saturating_duration_since(Instant::now());
+            let topics = self.describe_topics(names).timeout(within).await?;
             let mut by_leader: BTreeMap<i32, BTreeMap<TopicPartition, S>> = BTreeMap::new();
             for (place, item) in &left {
                 match leader(&topics, place) {
@@ -163,7 +262,12 @@ impl Admin {
                 }
             }
             for (leader, items) in by_leader {
-                let answers = match ask(leader, &items).await {
+                let answered = timeout_at(deadline, ask(leader, items.clone())).await;
+                let answered = answered.unwrap_or_else(|_| {
+                    let timeout = self.timeout;
+                    Err(Error::timeout(format!("no answer within {timeout:?}")))
+                });
+                let answers = match answered {
                     Ok(answers) => answers,
                     Err(error) => items
                         .keys()
@@ -212,7 +316,7 @@ fn leader(topics: &Results<String, TopicDescription>, place: &TopicPartition) ->
 }
 
 /// Items of one topic after the other; a map of places is sorted by topic.
-fn by_topic<S: Copy>(
+pub(super) fn by_topic<S: Copy>(
     items: &BTreeMap<TopicPartition, S>,
 ) -> impl Iterator<Item = (&str, Vec<(i32, S)>)> {
     let mut topics: Vec<(&str, Vec<(i32, S)>)> = Vec::new();

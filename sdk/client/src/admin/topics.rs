@@ -1,25 +1,207 @@
 //! Creating, finding, growing and deleting topics.
 
-use highwater_wire::message::create_partitions::CreatePartitionsTopic;
-use highwater_wire::message::create_topics::{CreatableTopic, CreatableTopicConfig};
+use std::collections::{BTreeMap, BTreeSet};
+
+use highwater_wire::Array;
+use highwater_wire::message::create_partitions::{
+    CreatePartitionsAssignment, CreatePartitionsTopic,
+};
+use highwater_wire::message::create_topics::{
+    CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig,
+};
 use highwater_wire::message::delete_topics::DeleteTopicState;
 use highwater_wire::message::metadata::{MetadataRequestTopic, MetadataResponseTopic};
 use highwater_wire::message::{
     CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse,
     DeleteTopicsRequest, DeleteTopicsResponse, MetadataRequest, MetadataResponse,
 };
-use highwater_wire::{Array, ErrorCode};
 use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::{
-    Admin, CreatedTopic, NewTopic, PartitionDescription, Results, TopicDescription, TopicListing,
-    refused,
+    Admin, AllowedOperations, Call, CreatedTopic, NewPartitions, NewTopic, Operation,
+    PartitionDescription, Results, TopicDescription, TopicListing, ask, refused,
 };
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// How often brokers are asked about a topic just made before that is left to who uses it.
 const KNOWN_ATTEMPTS: u32 = 6;
+/// The first version of DeleteTopics that names topics by id, and of Metadata.
+const VERSION_DELETE_BY_ID: i16 = 6;
+const VERSION_DESCRIBE_BY_ID: i16 = 12;
+/// The first version of Metadata that says what is allowed.
+const VERSION_ALLOWED: i16 = 8;
+
+/// What [`Admin::create_topics`] does.
+#[derive(Clone, Debug)]
+pub struct CreateTopics {
+    topics: Vec<NewTopic>,
+    validate_only: bool,
+}
+
+impl Call<CreateTopics> {
+    /// Only asks whether they could be created.
+    pub fn validate_only(self, wanted: bool) -> Self {
+        self.set(|it| it.validate_only = wanted)
+    }
+}
+
+impl Operation for CreateTopics {
+    type Output = Results<String, CreatedTopic>;
+
+    async fn run(self, admin: Admin) -> Result<Self::Output> {
+        let topics: BTreeMap<&str, &NewTopic> =
+            self.topics.iter().map(|it| (&*it.name, it)).collect();
+        let (admin, topics, timeout_ms) = (&admin, &topics, admin.timeout_ms());
+        let validate_only = self.validate_only;
+        let names = topics.keys().map(|name| (*name).to_owned());
+        let results = admin.retry_items(names, |left: BTreeSet<_>| async move {
+            let wanted = left.iter().filter_map(|name| topics.get(&**name));
+            let request = CreateTopicsRequest {
+                topics: wanted.map(|topic| creatable(topic)).collect(),
+                timeout_ms,
+                validate_only,
+            };
+            let reply = ask(&admin.controller().await?, &request, 0).await?;
+            let answer: CreateTopicsResponse<'_> = reply.decode()?;
+            let created = answer.topics.iter().map(|topic| {
+                let created = CreatedTopic {
+                    id: topic.topic_id,
+                    partitions: topic.num_partitions,
+                    replication: topic.replication_factor,
+                };
+                let result = refused(topic.error_code, topic.error_message).map(|()| created);
+                (topic.name.to_owned(), result)
+            });
+            Ok(created.collect())
+        });
+        let results = results.await?;
+        if !self.validate_only {
+            let created = results.iter().filter(|(_, result)| result.is_ok());
+            let created = created.map(|(name, _)| (name.as_str(), 1)).collect();
+            admin.wait_until_known(created).await?;
+        }
+        Ok(results)
+    }
+}
+
+fn creatable(topic: &NewTopic) -> CreatableTopic<'_> {
+    let configs = topic.configs.iter();
+    let configs = configs.map(|(name, value)| CreatableTopicConfig {
+        name,
+        value: value.as_deref(),
+    });
+    let assignments = (0..).zip(&topic.assignments);
+    let assignments = assignments.map(|(partition_index, brokers)| CreatableReplicaAssignment {
+        partition_index,
+        broker_ids: Array::from(brokers.clone()),
+    });
+    // Kafka takes the numbers from the assignment, and refuses them beside it.
+    let is_assigned = !topic.assignments.is_empty();
+    CreatableTopic {
+        name: &topic.name,
+        num_partitions: if is_assigned { -1 } else { topic.partitions },
+        replication_factor: if is_assigned { -1 } else { topic.replication },
+        assignments: assignments.collect(),
+        configs: configs.collect(),
+    }
+}
+
+/// What [`Admin::create_partitions`] does.
+#[derive(Clone, Debug)]
+pub struct CreatePartitions {
+    topics: BTreeMap<String, NewPartitions>,
+    validate_only: bool,
+}
+
+impl Call<CreatePartitions> {
+    /// Only asks whether they could be created.
+    pub fn validate_only(self, wanted: bool) -> Self {
+        self.set(|it| it.validate_only = wanted)
+    }
+}
+
+impl Operation for CreatePartitions {
+    type Output = Results<String, ()>;
+
+    async fn run(self, admin: Admin) -> Result<Self::Output> {
+        let (admin, this, timeout_ms) = (&admin, &self, admin.timeout_ms());
+        let results = admin.retry_items(
+            self.topics.keys().cloned(),
+            |left: BTreeSet<_>| async move {
+                let topics = this.topics.iter().filter(|(name, _)| left.contains(*name));
+                let topics = topics.map(|(name, wanted)| CreatePartitionsTopic {
+                    name,
+                    count: wanted.total,
+                    assignments: wanted.assignments.as_ref().map(|new| {
+                        let new = new.iter().map(|brokers| CreatePartitionsAssignment {
+                            broker_ids: Array::from(brokers.clone()),
+                        });
+                        new.collect()
+                    }),
+                });
+                let request = CreatePartitionsRequest {
+                    topics: topics.collect(),
+                    timeout_ms,
+                    validate_only: this.validate_only,
+                };
+                let reply = ask(&admin.controller().await?, &request, 0).await?;
+                let answer: CreatePartitionsResponse<'_> = reply.decode()?;
+                let grown = answer.results.iter().map(|topic| {
+                    let result = refused(topic.error_code, topic.error_message);
+                    (topic.name.to_owned(), result)
+                });
+                Ok(grown.collect())
+            },
+        );
+        let results = results.await?;
+        if !self.validate_only {
+            let grown = self.topics.iter().filter_map(|(name, wanted)| {
+                let is_grown = matches!(results.get(name), Some(Ok(())));
+                is_grown.then_some((name.as_str(), usize::try_from(wanted.total).ok()?))
+            });
+            admin.wait_until_known(grown.collect()).await?;
+            // Producers of this client learn of the new partitions without waiting for their age.
+            admin.client.shared.invalidate_metadata();
+        }
+        Ok(results)
+    }
+}
+
+/// What [`Admin::describe_topics`] does.
+#[derive(Clone, Debug)]
+pub struct DescribeTopics {
+    names: Vec<String>,
+    allowed: bool,
+}
+
+impl Call<DescribeTopics> {
+    /// Asks what this client may do with the topics.
+    pub fn allowed_operations(self, wanted: bool) -> Self {
+        self.set(|it| it.allowed = wanted)
+    }
+}
+
+impl Operation for DescribeTopics {
+    type Output = Results<String, TopicDescription>;
+
+    async fn run(self, admin: Admin) -> Result<Self::Output> {
+        let topics = self.names.iter().map(|name| MetadataRequestTopic {
+            topic_id: Uuid::nil(),
+            name: Some(name),
+        });
+        let request = MetadataRequest {
+            topics: Some(topics.collect()),
+            allow_auto_topic_creation: false,
+            include_topic_authorized_operations: self.allowed,
+            ..MetadataRequest::default()
+        };
+        let least = if self.allowed { VERSION_ALLOWED } else { 0 };
+        let found = admin.described(&request, least).await?;
+        let named = found.into_iter();
+        Ok(named.map(|(_, name, result)| (name, result)).collect())
+    }
+}
 
 impl Admin {
     /// Creates topics, and waits a moment for brokers to know of them.
@@ -27,27 +209,82 @@ impl Admin {
     /// # Errors
     ///
     /// When no broker answers; a refusal of one topic is in the results.
-    pub async fn create_topics(
-        &self,
-        topics: impl IntoIterator<Item = NewTopic>,
-    ) -> Result<Results<String, CreatedTopic>> {
-        let results = self.create(topics.into_iter().collect(), false).await?;
-        let created = results.iter().filter(|(_, result)| result.is_ok());
-        self.wait_until_known(created.map(|(name, _)| (name.as_str(), 1)).collect())
-            .await?;
-        Ok(results)
+    pub fn create_topics(&self, topics: impl IntoIterator<Item = NewTopic>) -> Call<CreateTopics> {
+        self.call(CreateTopics {
+            topics: topics.into_iter().collect(),
+            validate_only: false,
+        })
     }
 
-    /// Asks whether topics could be created, without creating them.
+    /// Deletes topics, with all their records.
     ///
     /// # Errors
     ///
-    /// As [`create_topics`](Self::create_topics).
-    pub async fn validate_topics(
+    /// When no broker answers; a refusal of one topic is in the results.
+    pub async fn delete_topics<S: AsRef<str>>(
         &self,
-        topics: impl IntoIterator<Item = NewTopic>,
-    ) -> Result<Results<String, CreatedTopic>> {
-        self.create(topics.into_iter().collect(), true).await
+        names: impl IntoIterator<Item = S>,
+    ) -> Result<Results<String, ()>> {
+        let timeout_ms = self.timeout_ms();
+        let names = names.into_iter().map(|name| name.as_ref().to_owned());
+        self.retry_items(names, |left: BTreeSet<_>| async move {
+            let by_state = left.iter().map(|name| DeleteTopicState {
+                name: Some(name),
+                topic_id: Uuid::nil(),
+            });
+            let connection = self.controller().await?;
+            let version = connection.version::<DeleteTopicsRequest<'_>>(i16::MAX)?;
+            let mut request = DeleteTopicsRequest {
+                topics: by_state.collect(),
+                topic_names: left.iter().map(String::as_str).collect(),
+                timeout_ms,
+            };
+            // Each version has its own way to name them, and refuses the other.
+            if version < VERSION_DELETE_BY_ID {
+                request.topics = Array::empty();
+            }
+            let reply = ask(&connection, &request, 0).await?;
+            let answer: DeleteTopicsResponse<'_> = reply.decode()?;
+            let deleted = answer.responses.iter().map(|topic| {
+                let result = refused(topic.error_code, topic.error_message);
+                (topic.name.unwrap_or_default().to_owned(), result)
+            });
+            Ok(deleted.collect())
+        })
+        .await
+    }
+
+    /// Deletes the topics of these ids: never one made anew under an old one's name. Kafka 2.8 and
+    /// later.
+    ///
+    /// # Errors
+    ///
+    /// When no broker answers, or [`Unsupported`](crate::ErrorKind::Unsupported); a refusal of one
+    /// topic is in the results.
+    pub async fn delete_topics_by_id(
+        &self,
+        ids: impl IntoIterator<Item = Uuid>,
+    ) -> Result<Results<Uuid, ()>> {
+        let timeout_ms = self.timeout_ms();
+        self.retry_items(ids, |left: BTreeSet<_>| async move {
+            let topics = left.iter().map(|id| DeleteTopicState {
+                name: None,
+                topic_id: *id,
+            });
+            let request = DeleteTopicsRequest {
+                topics: topics.collect(),
+                timeout_ms,
+                ..DeleteTopicsRequest::default()
+            };
+            let reply = ask(&self.controller().await?, &request, VERSION_DELETE_BY_ID).await?;
+            let answer: DeleteTopicsResponse<'_> = reply.decode()?;
+            let deleted = answer.responses.iter().map(|topic| {
+                let result = refused(topic.error_code, topic.error_message);
+                (topic.topic_id, result)
+            });
+            Ok(deleted.collect())
+        })
+        .await
     }
 
     /// Waits until brokers know of topics with so many partitions: the controller answers before
@@ -73,98 +310,6 @@ impl Admin {
         Ok(())
     }
 
-    async fn create(
-        &self,
-        topics: Vec<NewTopic>,
-        validate_only: bool,
-    ) -> Result<Results<String, CreatedTopic>> {
-        let wanted = topics.iter().map(|topic| {
-            let configs = topic.configs.iter();
-            let configs = configs.map(|(name, value)| CreatableTopicConfig {
-                name,
-                value: value.as_deref(),
-            });
-            CreatableTopic {
-                name: &topic.name,
-                num_partitions: topic.partitions,
-                replication_factor: topic.replication,
-                configs: configs.collect(),
-                ..CreatableTopic::default()
-            }
-        });
-        let request = CreateTopicsRequest {
-            topics: wanted.collect(),
-            timeout_ms: self.timeout_ms(),
-            validate_only,
-        };
-        self.retry(async || {
-            let reply = self.call_controller(&request).await?;
-            let answer: CreateTopicsResponse<'_> = reply.decode()?;
-            let mut results = Results::new();
-            for topic in &answer.topics {
-                moved(topic.error_code)?;
-                let result =
-                    refused(topic.error_code, topic.error_message).map(|()| CreatedTopic {
-                        id: topic.topic_id,
-                        partitions: topic.num_partitions,
-                        replication: topic.replication_factor,
-                    });
-                results.insert(topic.name.to_owned(), result);
-            }
-            Ok(results)
-        })
-        .await
-    }
-
-    /// Deletes topics, with all their records.
-    ///
-    /// # Errors
-    ///
-    /// When no broker answers; a refusal of one topic is in the results.
-    pub async fn delete_topics<S: AsRef<str>>(
-        &self,
-        names: impl IntoIterator<Item = S>,
-    ) -> Result<Results<String, ()>> {
-        let names: Vec<S> = names.into_iter().collect();
-        let request = DeleteTopicsRequest {
-            topics: names
-                .iter()
-                .map(|name| DeleteTopicState {
-                    name: Some(name.as_ref()),
-                    topic_id: Uuid::nil(),
-                })
-                .collect(),
-            topic_names: names.iter().map(S::as_ref).collect(),
-            timeout_ms: self.timeout_ms(),
-        };
-        self.retry(async || {
-            let shared = &self.client.shared;
-            let connection = match shared.cluster().controller {
-                Some(controller) => shared.pool.general(&shared.broker(controller)?).await?,
-                None => shared.any().await?,
-            };
-            let version = connection.version::<DeleteTopicsRequest<'_>>(i16::MAX)?;
-            // Each version has its own way to name them, and refuses the other.
-            let mut request = request.clone();
-            if version < 6 {
-                request.topics = Array::empty();
-            }
-            let reply = connection
-                .send(&request, version, [], true)?
-                .answer()
-                .await?;
-            let answer: DeleteTopicsResponse<'_> = reply.decode()?;
-            let mut results = Results::new();
-            for topic in &answer.responses {
-                moved(topic.error_code)?;
-                let result = refused(topic.error_code, topic.error_message);
-                results.insert(topic.name.unwrap_or_default().to_owned(), result);
-            }
-            Ok(results)
-        })
-        .await
-    }
-
     /// All topics, by name; the brokers' own are marked.
     ///
     /// # Errors
@@ -176,7 +321,7 @@ impl Admin {
             allow_auto_topic_creation: false,
             ..MetadataRequest::default()
         };
-        self.retry(async || {
+        self.retry(|| async {
             let reply = self.client.shared.call_any(&request).await?;
             let answer: MetadataResponse<'_> = reply.decode()?;
             let mut topics: Vec<TopicListing> = answer
@@ -201,31 +346,55 @@ impl Admin {
     /// # Errors
     ///
     /// When no broker answers; an unknown topic is in the results.
-    pub async fn describe_topics<S: AsRef<str>>(
+    pub fn describe_topics<S: AsRef<str>>(
         &self,
         names: impl IntoIterator<Item = S>,
-    ) -> Result<Results<String, TopicDescription>> {
-        let names: Vec<S> = names.into_iter().collect();
-        let topics = names.iter().map(|name| MetadataRequestTopic {
-            topic_id: Uuid::nil(),
-            name: Some(name.as_ref()),
+    ) -> Call<DescribeTopics> {
+        let names = names.into_iter().map(|name| name.as_ref().to_owned());
+        self.call(DescribeTopics {
+            names: names.collect(),
+            allowed: false,
+        })
+    }
+
+    /// The topics of these ids. Kafka 3.1 and later.
+    ///
+    /// # Errors
+    ///
+    /// When no broker answers, or [`Unsupported`](crate::ErrorKind::Unsupported); an unknown id is
+    /// in the results, as [`UnknownTopicId`](crate::ErrorCode::UnknownTopicId).
+    pub async fn describe_topics_by_id(
+        &self,
+        ids: impl IntoIterator<Item = Uuid>,
+    ) -> Result<Results<Uuid, TopicDescription>> {
+        let topics = ids.into_iter().map(|topic_id| MetadataRequestTopic {
+            topic_id,
+            name: None,
         });
         let request = MetadataRequest {
             topics: Some(topics.collect()),
             allow_auto_topic_creation: false,
             ..MetadataRequest::default()
         };
-        self.retry(async || {
-            let reply = self.client.shared.call_any(&request).await?;
+        let found = self.described(&request, VERSION_DESCRIBE_BY_ID).await?;
+        let by_id = found.into_iter();
+        Ok(by_id.map(|(id, _, result)| (id, result)).collect())
+    }
+
+    async fn described(
+        &self,
+        request: &MetadataRequest<'_>,
+        least: i16,
+    ) -> Result<Vec<(Uuid, String, Result<TopicDescription>)>> {
+        self.retry(|| async {
+            let reply = ask(&self.client.shared.any().await?, request, least).await?;
             let answer: MetadataResponse<'_> = reply.decode()?;
-            let topics = answer.topics.iter();
-            Ok(topics
-                .map(|topic| {
-                    let name = topic.name.unwrap_or_default().to_owned();
-                    let result = refused(topic.error_code, None).map(|()| description(&topic));
-                    (name, result)
-                })
-                .collect())
+            let topics = answer.topics.iter().map(|topic| {
+                let name = topic.name.unwrap_or_default().to_owned();
+                let result = refused(topic.error_code, None).map(|()| description(&topic));
+                (topic.topic_id, name, result)
+            });
+            Ok(topics.collect())
         })
         .await
     }
@@ -235,42 +404,16 @@ impl Admin {
     /// # Errors
     ///
     /// When no broker answers; a refusal of one topic is in the results.
-    pub async fn create_partitions<S: AsRef<str>>(
+    pub fn create_partitions<S: AsRef<str>, P: Into<NewPartitions>>(
         &self,
-        totals: impl IntoIterator<Item = (S, i32)>,
-    ) -> Result<Results<String, ()>> {
-        let totals: Vec<(S, i32)> = totals.into_iter().collect();
-        let topics = totals.iter().map(|(name, count)| CreatePartitionsTopic {
-            name: name.as_ref(),
-            count: *count,
-            assignments: None,
-        });
-        let request = CreatePartitionsRequest {
+        totals: impl IntoIterator<Item = (S, P)>,
+    ) -> Call<CreatePartitions> {
+        let totals = totals.into_iter();
+        let topics = totals.map(|(name, total)| (name.as_ref().to_owned(), total.into()));
+        self.call(CreatePartitions {
             topics: topics.collect(),
-            timeout_ms: self.timeout_ms(),
             validate_only: false,
-        };
-        let results = self
-            .retry(async || {
-                let reply = self.call_controller(&request).await?;
-                let answer: CreatePartitionsResponse<'_> = reply.decode()?;
-                let mut results = Results::new();
-                for topic in &answer.results {
-                    moved(topic.error_code)?;
-                    let result = refused(topic.error_code, topic.error_message);
-                    results.insert(topic.name.to_owned(), result);
-                }
-                Ok(results)
-            })
-            .await?;
-        let grown = totals.iter().filter_map(|(name, total)| {
-            let is_grown = matches!(results.get(name.as_ref()), Some(Ok(())));
-            is_grown.then_some((name.as_ref(), usize::try_from(*total).ok()?))
-        });
-        self.wait_until_known(grown.collect()).await?;
-        // Producers of this client learn of the new partitions without waiting for their age.
-        self.client.shared.invalidate_metadata();
-        Ok(results)
+        })
     }
 }
 
@@ -284,6 +427,8 @@ fn description(topic: &MetadataResponseTopic<'_>) -> TopicDescription {
             replicas: partition.replica_nodes.to_vec(),
             in_sync: partition.isr_nodes.to_vec(),
             offline: partition.offline_replicas.to_vec(),
+            eligible: None,
+            last_eligible: None,
         })
         .collect();
     partitions.sort_by_key(|partition| partition.partition);
@@ -292,14 +437,6 @@ fn description(topic: &MetadataResponseTopic<'_>) -> TopicDescription {
         id: topic.topic_id,
         is_internal: topic.is_internal,
         partitions,
+        allowed: AllowedOperations::read(topic.topic_authorized_operations),
     }
-}
-
-/// The controller is elsewhere: not the item's failure, the whole call is made again.
-fn moved(code: i16) -> Result<()> {
-    let code = ErrorCode::from_id(code);
-    if code == ErrorCode::NotController {
-        return Err(Error::broker(code, None));
-    }
-    Ok(())
 }

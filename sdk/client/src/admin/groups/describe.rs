@@ -16,12 +16,50 @@ use highwater_wire::message::{
 use highwater_wire::{Array, ErrorCode};
 
 use super::{GroupDescription, GroupKind, GroupMember, GroupState};
-use crate::admin::{Admin, Results, refused};
+use crate::admin::{Admin, AllowedOperations, Call, Operation, Results, ask, refused};
 use crate::connection::Connection;
 use crate::error::{Error, ErrorKind, Result, TopicPartition};
 
 /// The protocol type of groups whose members consume topics.
 const CONSUMER: &str = "consumer";
+/// The first version of DescribeGroups that says what is allowed.
+const VERSION_ALLOWED: i16 = 3;
+
+/// What [`Admin::describe_groups`] does.
+#[derive(Clone, Debug)]
+pub struct DescribeGroups {
+    ids: BTreeSet<String>,
+    allowed: bool,
+}
+
+impl Call<DescribeGroups> {
+    /// Asks what this client may do with the groups. Kafka 2.3 and later.
+    pub fn allowed_operations(self, wanted: bool) -> Self {
+        self.set(|it| it.allowed = wanted)
+    }
+}
+
+impl Operation for DescribeGroups {
+    type Output = Results<String, GroupDescription>;
+
+    async fn run(self, admin: Admin) -> Result<Self::Output> {
+        let mut results = Results::new();
+        for id in self.ids {
+            let (named, allowed) = (&id, self.allowed);
+            let described = admin.of_coordinator(&id, |connection: Connection| async move {
+                match consumer(&connection, named, allowed).await {
+                    Err(error) if is_elsewhere(&error) => {
+                        classic(&connection, named, allowed).await
+                    }
+                    described => described,
+                }
+            });
+            let described = described.await;
+            results.insert(id, described);
+        }
+        Ok(results)
+    }
+}
 
 impl Admin {
     /// Who is in these groups, and what they are doing.
@@ -30,22 +68,14 @@ impl Admin {
     ///
     /// Never as a whole: [`GroupIdNotFound`](ErrorCode::GroupIdNotFound) for a group that does not exist, and whatever else, is
     /// in the results.
-    pub async fn describe_groups<S: AsRef<str>>(
+    pub fn describe_groups<S: AsRef<str>>(
         &self,
         ids: impl IntoIterator<Item = S>,
-    ) -> Result<Results<String, GroupDescription>> {
-        let mut results = Results::new();
-        for id in ids {
-            let id = id.as_ref();
-            let described = self.of_coordinator(id, async |connection| {
-                match consumer(connection, id).await {
-                    Err(error) if is_elsewhere(&error) => classic(connection, id).await,
-                    described => described,
-                }
-            });
-            results.insert(id.to_owned(), described.await);
-        }
-        Ok(results)
+    ) -> Call<DescribeGroups> {
+        self.call(DescribeGroups {
+            ids: ids.into_iter().map(|id| id.as_ref().to_owned()).collect(),
+            allowed: false,
+        })
     }
 }
 
@@ -58,10 +88,10 @@ fn is_elsewhere(error: &Error) -> bool {
         )
 }
 
-async fn consumer(connection: &Connection, id: &str) -> Result<GroupDescription> {
+async fn consumer(connection: &Connection, id: &str, allowed: bool) -> Result<GroupDescription> {
     let request = ConsumerGroupDescribeRequest {
         group_ids: Array::from([id]),
-        ..ConsumerGroupDescribeRequest::default()
+        include_authorized_operations: allowed,
     };
     let reply = connection.call(&request).await?;
     let answer: ConsumerGroupDescribeResponse<'_> = reply.decode()?;
@@ -87,6 +117,21 @@ async fn consumer(connection: &Connection, id: &str) -> Result<GroupDescription>
         assignment: places(&member.assignment),
         target: Some(places(&member.target_assignment)),
         epoch: Some(member.member_epoch),
+        rack: member.rack_id.map(str::to_owned),
+        topics: member
+            .subscribed_topic_names
+            .iter()
+            .map(str::to_owned)
+            .collect(),
+        pattern: member
+            .subscribed_topic_regex
+            .filter(|it| !it.is_empty())
+            .map(str::to_owned),
+        kind: match member.member_type {
+            0 => Some(GroupKind::Classic),
+            1 => Some(GroupKind::Consumer),
+            _ => None,
+        },
     };
     Ok(GroupDescription {
         id: group.group_id.to_owned(),
@@ -96,16 +141,19 @@ async fn consumer(connection: &Connection, id: &str) -> Result<GroupDescription>
         assignor: group.assignor_name.to_owned(),
         coordinator: connection.peer().to_owned(),
         epoch: Some(group.group_epoch),
+        assignment_epoch: Some(group.assignment_epoch),
         members: group.members.iter().map(member).collect(),
+        allowed: AllowedOperations::read(group.authorized_operations),
     })
 }
 
-async fn classic(connection: &Connection, id: &str) -> Result<GroupDescription> {
+async fn classic(connection: &Connection, id: &str, allowed: bool) -> Result<GroupDescription> {
     let request = DescribeGroupsRequest {
         groups: Array::from([id]),
-        ..DescribeGroupsRequest::default()
+        include_authorized_operations: allowed,
     };
-    let reply = connection.call(&request).await?;
+    let least = if allowed { VERSION_ALLOWED } else { 0 };
+    let reply = ask(connection, &request, least).await?;
     let answer: DescribeGroupsResponse<'_> = reply.decode()?;
     let group: ClassicGroup<'_> = answer.groups.first().ok_or_else(unnamed)?;
     refused(group.error_code, group.error_message)?;
@@ -128,6 +176,10 @@ async fn classic(connection: &Connection, id: &str) -> Result<GroupDescription> 
         },
         target: None,
         epoch: None,
+        rack: None,
+        topics: BTreeSet::new(),
+        pattern: None,
+        kind: None,
     };
     Ok(GroupDescription {
         id: group.group_id.to_owned(),
@@ -137,7 +189,9 @@ async fn classic(connection: &Connection, id: &str) -> Result<GroupDescription> 
         assignor: group.protocol_data.to_owned(),
         coordinator: connection.peer().to_owned(),
         epoch: None,
+        assignment_epoch: None,
         members: group.members.iter().map(member).collect(),
+        allowed: AllowedOperations::read(group.authorized_operations),
     })
 }
 
