@@ -82,6 +82,8 @@ pub mod partitioner;
 mod pool;
 pub mod producer;
 mod record;
+#[cfg(feature = "test-broker")]
+pub mod testing;
 pub mod typed;
 
 pub use admin::Admin;

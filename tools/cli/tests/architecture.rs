@@ -11,6 +11,7 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 struct Row {
     folder: String,
     normal: BTreeSet<String>,
+    /// Dependencies for tests, and those behind a feature that is off by default.
     tests: BTreeSet<String>,
 }
 
@@ -86,6 +87,7 @@ fn graph() -> BTreeMap<String, Row> {
             .filter(|d| members.contains(&d.name))
         {
             match dependency.kind {
+                _ if dependency.optional => row.tests.insert(dependency.name.clone()),
                 DependencyKind::Development => row.tests.insert(dependency.name.clone()),
                 DependencyKind::Normal | DependencyKind::Build | DependencyKind::Unknown => {
                     row.normal.insert(dependency.name.clone())
@@ -123,6 +125,37 @@ fn nothing_under_sdk_names_the_engine() {
             .collect();
         assert!(named.is_empty(), "{name} names {named:?}");
     }
+}
+
+/// The one exception to the rule above, as the page writes it: a broker in the process of a user's test.
+#[test]
+fn the_one_optional_edge_is_the_clients_feature_for_tests() {
+    let metadata = MetadataCommand::new()
+        .manifest_path(root().join("Cargo.toml"))
+        .no_deps()
+        .exec()
+        .expect("cargo metadata answers");
+    let optional: Vec<_> = metadata
+        .packages
+        .iter()
+        .flat_map(|package| package.dependencies.iter().map(move |d| (package, d)))
+        .filter(|(_, dependency)| dependency.optional && dependency.path.is_some())
+        .map(|(package, dependency)| (package.name.as_str(), dependency.name.as_str()))
+        .collect();
+    assert_eq!(optional, [("highwater", "highwater-engine")]);
+    let client = metadata
+        .packages
+        .iter()
+        .find(|package| package.name.as_str() == "highwater")
+        .expect("the client is there");
+    let asks: Vec<_> = client
+        .features
+        .iter()
+        .filter(|(_, wants)| wants.iter().any(|it| it == "dep:highwater-engine"))
+        .map(|(feature, _)| feature.as_str())
+        .collect();
+    assert_eq!(asks, ["test-engine"]);
+    assert!(!client.features.contains_key("default"));
 }
 
 #[test]
