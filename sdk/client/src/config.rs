@@ -292,6 +292,11 @@ pub struct GroupConfig {
     pub id: Option<String>,
     /// `group.instance.id` (none): a static member, which keeps its partitions when it is back within the session time-out.
     pub instance_id: Option<String>,
+    /// `group.protocol` (auto): by which protocol it is a member.
+    pub protocol: GroupProtocol,
+    /// `group.remote.assignor` (the coordinator's choice): how the coordinator of a group of the consumer protocol shares the
+    /// partitions out; Kafka knows `uniform` and `range`.
+    pub remote_assignor: Option<String>,
     /// `session.timeout.ms` (45 s): a member that is not heard of for so long is dead to the group.
     pub session_timeout: Duration,
     /// `heartbeat.interval.ms` (3 s): how often it is heard of; also how soon it learns of a rebalance.
@@ -308,11 +313,48 @@ pub struct GroupConfig {
     pub auto_commit_interval: Duration,
 }
 
+/// `group.protocol`: how a group's members come to share its partitions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum GroupProtocol {
+    /// The consumer protocol where the cluster offers it, unless something is set that only the classic protocol has
+    /// (`partition.assignment.strategy`, `session.timeout.ms`, `heartbeat.interval.ms`); otherwise the classic protocol.
+    #[default]
+    Auto,
+    /// A member leads, and assigns with an [`Assignor`]; all of them stand still, or nearly, for a rebalance.
+    Classic,
+    /// The coordinator assigns, and members change over one by one (KIP-848).
+    Consumer,
+}
+
+impl GroupProtocol {
+    /// The names it can be [parsed](std::str::FromStr) from.
+    pub const NAMES: &'static str = "auto, classic or consumer";
+}
+
+impl std::str::FromStr for GroupProtocol {
+    type Err = Error;
+
+    /// By its name, in any case.
+    fn from_str(name: &str) -> Result<Self> {
+        match name.to_ascii_lowercase().as_str() {
+            "auto" => Ok(Self::Auto),
+            "classic" => Ok(Self::Classic),
+            "consumer" => Ok(Self::Consumer),
+            _ => Err(Error::config(format!(
+                "group.protocol is {name:?}, need {}",
+                Self::NAMES
+            ))),
+        }
+    }
+}
+
 impl Default for GroupConfig {
     fn default() -> Self {
         Self {
             id: None,
             instance_id: None,
+            protocol: GroupProtocol::Auto,
+            remote_assignor: None,
             session_timeout: Duration::from_secs(45),
             heartbeat_interval: Duration::from_secs(3),
             poll_interval_max: Duration::from_secs(300),
@@ -324,7 +366,40 @@ impl Default for GroupConfig {
 }
 
 impl GroupConfig {
+    /// What is set that only the classic protocol has.
+    pub(crate) fn classic_only(&self) -> Option<&'static str> {
+        let default = Self::default();
+        let set = [
+            (
+                "partition.assignment.strategy",
+                self.assignors != default.assignors,
+            ),
+            (
+                "session.timeout.ms",
+                self.session_timeout != default.session_timeout,
+            ),
+            (
+                "heartbeat.interval.ms",
+                self.heartbeat_interval != default.heartbeat_interval,
+            ),
+        ];
+        set.into_iter()
+            .find_map(|(name, is_set)| is_set.then_some(name))
+    }
+
     fn check(&self) -> Result<()> {
+        if self.protocol == GroupProtocol::Consumer
+            && let Some(name) = self.classic_only()
+        {
+            return Err(Error::config(format!(
+                "{name} is set, which group.protocol=consumer does not have: the broker decides it"
+            )));
+        }
+        if self.protocol == GroupProtocol::Classic && self.remote_assignor.is_some() {
+            return Err(Error::config(
+                "group.remote.assignor is set, which group.protocol=classic does not have",
+            ));
+        }
         if self.assignors.is_empty() {
             return Err(Error::config(
                 "partition.assignment.strategy is empty, need at least one",

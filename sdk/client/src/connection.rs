@@ -227,6 +227,11 @@ impl Connection {
         self.0.shared.versions.pick(R::API, &ours)
     }
 
+    /// The level of a feature that the cluster has turned on, 0 for off, as of when the connection was made.
+    pub(crate) fn feature(&self, name: &str) -> i16 {
+        self.0.shared.versions.feature(name)
+    }
+
     /// Puts a request in line. `records` are the bytes its deferred fields promise, in order.
     ///
     /// Without `expects_answer`, the answer comes (empty) when the bytes are written.
@@ -548,7 +553,9 @@ async fn handshake(stream: &mut TcpStream, peer: &str, config: &ClientConfig) ->
             .api_keys
             .iter()
             .map(|a| (a.api_key, a.min_version, a.max_version));
-        let versions = Versions::new(ranges);
+        let features = answer.finalized_features.iter();
+        let versions =
+            Versions::new(ranges).with_features(features.map(|it| (it.name, it.max_version_level)));
         if code == ErrorCode::UnsupportedVersion && version > 0 {
             // An answer without ranges comes from brokers that only knew version 0.
             version = versions

@@ -26,6 +26,7 @@ use crate::config::{ConsumerConfig, Isolation, OffsetReset};
 use crate::core::consumer::cursor::Cursor;
 use crate::core::group::assignor::Assignor;
 use crate::core::group::member::Event;
+use crate::core::group::topics::Topics;
 use crate::error::{Error, ErrorKind, Result, TopicPartition};
 use crate::group::{self, Committed, Group};
 
@@ -265,7 +266,7 @@ impl Consumer {
         let group = group::Shared::start(
             client,
             config.group.clone(),
-            topics,
+            (!topics.is_empty()).then_some(Topics::Named(topics)),
             config.client_rack.clone(),
             arrived,
         )?;
@@ -555,7 +556,7 @@ impl Consumer {
                 "only a consumer built with a subscription can change it, and not to nothing",
             ));
         }
-        membership.group.subscribe(topics);
+        membership.group.subscribe(Topics::Named(topics));
         Ok(())
     }
 

@@ -1,5 +1,4 @@
-//! A consumer's group: the shell around [`Member`](crate::core::group::member::Member), and the offsets that are kept with the
-//! group's coordinator.
+//! A consumer's group: the shell around its [`Seat`], and the offsets that are kept with the group's coordinator.
 //!
 //! One task talks for the member, on a connection of its own because a join may wait for minutes; another one commits. What the
 //! application has to know waits here until it asks for records.
@@ -7,6 +6,7 @@
 mod commits;
 mod coordinator;
 mod driver;
+mod heartbeat;
 mod offsets;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -14,16 +14,21 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use highwater_wire::ErrorCode;
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
+use uuid::Builder;
 
 use self::commits::Commits;
 pub(crate) use self::commits::Offsets;
 pub(crate) use self::coordinator::{Coordinator, Retry};
 pub(crate) use self::offsets::{commit_offsets, fetch_offsets};
 use crate::client::Client;
-use crate::config::GroupConfig;
+use crate::config::{GroupConfig, GroupProtocol};
+use crate::core::group::consumer_member::{self, ConsumerMember};
 use crate::core::group::member::{Event, Identity, Member, Rules};
+use crate::core::group::seat::Seat;
+use crate::core::group::topics::Topics;
 use crate::error::{Error, Result, TopicPartition};
 
 /// How far a group has consumed a partition.
@@ -54,7 +59,7 @@ pub struct GroupMetadata {
     pub group_id: String,
     /// The id that the coordinator gave to this member; empty outside of the group.
     pub member_id: String,
-    /// The generation it is in; -1 outside of the group.
+    /// The generation it is in, or its epoch in a group of the consumer protocol; -1 outside of the group.
     pub generation: i32,
     /// `group.instance.id`, of a static member.
     pub instance_id: Option<String>,
@@ -119,7 +124,7 @@ pub(crate) struct Shared {
     id: Arc<str>,
     coordinator: Coordinator,
     /// None when the consumer's partitions are assigned by hand.
-    member: Option<Mutex<Member>>,
+    member: Option<Mutex<Seat>>,
     /// Told when the member has something to do.
     wake: Notify,
     events: Mutex<VecDeque<Event>>,
@@ -141,7 +146,7 @@ impl Shared {
     pub(crate) fn start(
         client: &Client,
         config: GroupConfig,
-        topics: BTreeSet<Arc<str>>,
+        topics: Option<Topics>,
         rack: Option<String>,
         arrived: Arc<Notify>,
     ) -> Result<Arc<Self>> {
@@ -149,17 +154,8 @@ impl Shared {
             Some(id) if !id.is_empty() => id.into(),
             Some(_) | None => return Err(Error::config("group.id is not set")),
         };
-        let rules = Rules {
-            instance: config.instance_id.as_deref().map(Arc::from),
-            rack,
-            heartbeat_interval: config.heartbeat_interval,
-            poll_interval_max: config.poll_interval_max,
-            assignors: config.assignors.clone(),
-            backoff: client.shared.retry_backoff(),
-        };
-        let now = client.shared.now();
-        let is_member = !topics.is_empty();
-        let member = is_member.then(|| Mutex::new(Member::new(now, rules, topics)));
+        let member = topics.map(|topics| Mutex::new(seat(client, &config, topics, rack)));
+        let is_member = member.is_some();
         let shared = Arc::new(Self {
             coordinator: Coordinator::new(client.clone(), Arc::clone(&id)),
             client: client.clone(),
@@ -183,7 +179,7 @@ impl Shared {
         Ok(shared)
     }
 
-    fn member(&self) -> Option<MutexGuard<'_, Member>> {
+    fn member(&self) -> Option<MutexGuard<'_, Seat>> {
         let member = self.member.as_ref()?;
         Some(member.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -265,7 +261,7 @@ impl Shared {
         self.calls.store(true, Ordering::Release);
     }
 
-    pub(crate) fn subscribe(&self, topics: BTreeSet<Arc<str>>) {
+    pub(crate) fn subscribe(&self, topics: Topics) {
         if let Some(mut member) = self.member() {
             member.subscribe(topics);
         }
@@ -280,13 +276,26 @@ impl Shared {
         self.wake.notify_one();
     }
 
+    /// The coordinator refused something of this identity.
+    fn refused(&self, identity: &Identity, code: ErrorCode) {
+        if let Some(mut member) = self.member() {
+            member.commit_refused(identity, code);
+        }
+        self.wake.notify_one();
+    }
+
     pub(crate) async fn committed(
         &self,
         places: &BTreeSet<TopicPartition>,
     ) -> Result<BTreeMap<TopicPartition, Option<Committed>>> {
         let mut found = BTreeMap::new();
         if !places.is_empty() {
-            let fetched = fetch_offsets(&self.coordinator, Some(places), true).await?;
+            let whose = || self.identity();
+            let fetched =
+                offsets::fetch_as_member(&self.coordinator, places, whose, |identity, code| {
+                    self.refused(identity, code);
+                })
+                .await?;
             for (place, committed) in fetched {
                 found.insert(place, committed?);
             }
@@ -313,4 +322,39 @@ impl Shared {
         };
         left.then_some(()).ok_or_else(why)
     }
+}
+
+/// A member by the protocol that the configuration asks for.
+fn seat(client: &Client, config: &GroupConfig, topics: Topics, rack: Option<String>) -> Seat {
+    let now = client.shared.now();
+    let instance: Option<Arc<str>> = config.instance_id.as_deref().map(Arc::from);
+    let backoff = client.shared.retry_backoff();
+    let classic = Rules {
+        instance: instance.clone(),
+        rack: rack.clone(),
+        heartbeat_interval: config.heartbeat_interval,
+        poll_interval_max: config.poll_interval_max,
+        assignors: config.assignors.clone(),
+        backoff,
+    };
+    let fallback = match config.protocol {
+        GroupProtocol::Consumer => None,
+        GroupProtocol::Auto if config.classic_only().is_none() => Some(classic),
+        GroupProtocol::Auto | GroupProtocol::Classic => {
+            return Seat::classic(Member::new(now, classic, topics.names().cloned().collect()));
+        }
+    };
+    let rules = consumer_member::Rules {
+        instance,
+        rack: rack.map(Arc::from),
+        assignor: config.remote_assignor.as_deref().map(Arc::from),
+        poll_interval_max: config.poll_interval_max,
+        patience: config.session_timeout,
+        backoff,
+    };
+    let random = [client.shared.random(), client.shared.random()];
+    let bytes = [random[0].to_be_bytes(), random[1].to_be_bytes()].concat();
+    let bytes = *bytes.first_chunk().expect("two words are sixteen bytes");
+    let id = Builder::from_random_bytes(bytes).into_uuid().to_string();
+    Seat::consumer(ConsumerMember::new(now, rules, topics, id.into()), fallback)
 }

@@ -89,7 +89,8 @@ pub mod typed;
 pub use admin::Admin;
 pub use client::{Client, ClientBuilder};
 pub use config::{
-    Acks, ClientConfig, ConsumerConfig, GroupConfig, Isolation, Linger, OffsetReset, ProducerConfig,
+    Acks, ClientConfig, ConsumerConfig, GroupConfig, GroupProtocol, Isolation, Linger, OffsetReset,
+    ProducerConfig,
 };
 pub use consumer::{
     Consumer, ConsumerBuilder, ConsumerRecord, Rebalance, RecordBatch, RecordRef, Start,

@@ -20,6 +20,8 @@ use crate::error::{Error, Result};
 /// How long a topic may be unknown before a caller is told so: a broker that creates topics on
 /// demand says "unknown" until it has.
 const UNKNOWN_GRACE: Duration = Duration::from_secs(3);
+/// The first version that takes a topic's id for its name.
+const VERSION_IDS: i16 = 12;
 
 impl Shared {
     /// The cluster as last heard of.
@@ -110,6 +112,13 @@ impl Shared {
         self.refresh.notify_one();
     }
 
+    /// Somebody uses the topics of these ids from now on: asks for their names.
+    pub(crate) fn use_topic_ids(&self, ids: BTreeSet<Uuid>) {
+        if self.lock_metadata().use_topic_ids(ids) {
+            self.refresh.notify_one();
+        }
+    }
+
     /// Waits until the cluster told of each of these topics, whether it exists or not.
     ///
     /// Cancel-safe.
@@ -160,13 +169,17 @@ impl Shared {
     }
 
     async fn refresh_metadata(&self) -> Result<()> {
-        let asked = self.lock_metadata().topics();
+        let (asked, ids) = {
+            let metadata = self.lock_metadata();
+            (metadata.topics(), metadata.ids())
+        };
         let outcome = async {
             let connection = self.any().await?;
-            let reply = self.ask_metadata(&connection, &asked).await?;
+            let reply = self.ask_metadata(&connection, &asked, &ids).await?;
             let answer: MetadataResponse<'_> = reply.decode()?;
             let mut metadata = self.lock_metadata();
             metadata.heard(self.now(), &asked, &answer);
+            metadata.heard_ids(&ids);
             let cluster = Arc::clone(metadata.cluster());
             drop(metadata);
             self.publish(cluster);
@@ -183,15 +196,19 @@ impl Shared {
         &self,
         connection: &Connection,
         asked: &[Arc<str>],
+        ids: &[Uuid],
     ) -> Result<crate::connection::Reply> {
-        let topics: Vec<MetadataRequestTopic<'_>> = asked
-            .iter()
-            .map(|name| MetadataRequestTopic {
-                topic_id: Uuid::nil(),
-                name: Some(name),
-            })
-            .collect();
         let version = connection.version::<MetadataRequest<'_>>(i16::MAX)?;
+        let by_name = asked.iter().map(|name| MetadataRequestTopic {
+            topic_id: Uuid::nil(),
+            name: Some(name),
+        });
+        let ids = ids.iter().filter(|_| version >= VERSION_IDS);
+        let by_id = ids.map(|id| MetadataRequestTopic {
+            topic_id: *id,
+            name: None,
+        });
+        let topics: Vec<MetadataRequestTopic<'_>> = by_name.chain(by_id).collect();
         let request = MetadataRequest {
             topics: Some(Array::from(topics)),
             // Before version 4 there was no way to ask without.

@@ -2,7 +2,7 @@
 //!
 //! Knows no broker's connection; whoever asks brings the answers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -69,6 +69,8 @@ pub(crate) struct Metadata {
     cluster: Arc<Cluster>,
     /// Topics somebody uses, and whether they were in an answer yet.
     interest: BTreeMap<Arc<str>, bool>,
+    /// Topics of which only the id is known; by name once an answer told that.
+    wanted: BTreeSet<Uuid>,
     age_max: Duration,
     backoff: Backoff,
     stale: bool,
@@ -83,6 +85,7 @@ impl Metadata {
         Self {
             cluster: Arc::default(),
             interest: BTreeMap::new(),
+            wanted: BTreeSet::new(),
             age_max,
             backoff,
             stale: true,
@@ -100,6 +103,29 @@ impl Metadata {
     pub(crate) fn use_topic(&mut self, topic: &str) {
         if !self.interest.contains_key(topic) {
             self.interest.insert(topic.into(), false);
+        }
+    }
+
+    /// Somebody uses the topics of these ids from now on; returns whether that is news.
+    pub(crate) fn use_topic_ids(&mut self, ids: BTreeSet<Uuid>) -> bool {
+        let is_news = !ids.is_subset(&self.wanted);
+        self.wanted.extend(ids);
+        self.stale |= is_news;
+        is_news
+    }
+
+    /// The ids to ask about.
+    pub(crate) fn ids(&self) -> Vec<Uuid> {
+        self.wanted.iter().copied().collect()
+    }
+
+    /// These were asked about: their topics are known by name now, or not at all.
+    pub(crate) fn heard_ids(&mut self, asked: &[Uuid]) {
+        for id in asked {
+            self.wanted.remove(id);
+            if let Some(name) = self.cluster.names.get(id) {
+                self.interest.insert(Arc::clone(name), true);
+            }
         }
     }
 

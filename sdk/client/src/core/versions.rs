@@ -9,16 +9,36 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// What a broker said it speaks, by API number; keys this client does not know are kept out of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Versions(BTreeMap<i16, (i16, i16)>);
+pub(crate) struct Versions {
+    apis: BTreeMap<i16, (i16, i16)>,
+    /// The features that the whole cluster has turned on, each at its level (KIP-584).
+    features: BTreeMap<String, i16>,
+}
 
 impl Versions {
     pub(crate) fn new(ranges: impl IntoIterator<Item = (i16, i16, i16)>) -> Self {
-        Self(
-            ranges
-                .into_iter()
-                .map(|(api, min, max)| (api, (min, max)))
-                .collect(),
-        )
+        let ranges = ranges.into_iter();
+        Self {
+            apis: ranges.map(|(api, min, max)| (api, (min, max))).collect(),
+            features: BTreeMap::new(),
+        }
+    }
+
+    /// The same, with features of the cluster.
+    pub(crate) fn with_features<'a>(
+        mut self,
+        features: impl IntoIterator<Item = (&'a str, i16)>,
+    ) -> Self {
+        let features = features.into_iter();
+        self.features = features
+            .map(|(name, level)| (name.to_owned(), level))
+            .collect();
+        self
+    }
+
+    /// The level of a feature that the cluster has turned on; 0 when it has not, or does not say.
+    pub(crate) fn feature(&self, name: &str) -> i16 {
+        self.features.get(name).copied().unwrap_or(0)
     }
 
     /// The version to speak, of those in `ours`.
@@ -27,7 +47,7 @@ impl Versions {
     ///
     /// [`ErrorKind::Unsupported`] when there is none.
     pub(crate) fn pick(&self, api: ApiKey, ours: &RangeInclusive<i16>) -> Result<i16> {
-        let have = self.0.get(&api.id()).copied();
+        let have = self.apis.get(&api.id()).copied();
         let picked = have.and_then(|(min, max)| {
             let version = max.min(*ours.end());
             (version >= min.max(*ours.start())).then_some(version)

@@ -201,12 +201,9 @@ async fn commit(group: &Shared, mut left: Offsets) -> BTreeMap<TopicPartition, E
                 .values()
                 .filter_map(|error| Some(error.code()?.id()))
                 .collect();
-            if let Some(mut member) = group.member() {
-                codes
-                    .iter()
-                    .for_each(|code| member.commit_refused(identity, ErrorCode::from_id(*code)));
-            }
-            group.wake.notify_one();
+            codes
+                .iter()
+                .for_each(|code| group.refused(identity, ErrorCode::from_id(*code)));
         }
         // A generation that passed while the request was under way does not matter to what is still ours.
         let current = group.identity();
@@ -231,6 +228,8 @@ async fn commit(group: &Shared, mut left: Offsets) -> BTreeMap<TopicPartition, E
 fn is_stale(error: &Error) -> bool {
     matches!(
         error.code(),
-        Some(ErrorCode::IllegalGeneration | ErrorCode::UnknownMemberId)
+        Some(
+            ErrorCode::IllegalGeneration | ErrorCode::UnknownMemberId | ErrorCode::StaleMemberEpoch
+        )
     )
 }

@@ -112,10 +112,13 @@ impl Retry {
 
     /// Whether what failed may succeed without anything being changed.
     pub(crate) fn helps(error: &Error) -> bool {
-        // Between a join and its sync nothing can be committed, and that passes. A topic that is unknown stays it.
+        // Between a join and its sync nothing can be committed, and that passes; so does an epoch that the coordinator has
+        // given out and the member has not heard of yet. A topic that is unknown stays it.
         let code = error.code();
-        code == Some(ErrorCode::RebalanceInProgress)
-            || (error.is_retriable() && code != Some(ErrorCode::UnknownTopicOrPartition))
+        matches!(
+            code,
+            Some(ErrorCode::RebalanceInProgress | ErrorCode::StaleMemberEpoch)
+        ) || (error.is_retriable() && code != Some(ErrorCode::UnknownTopicOrPartition))
     }
 
     /// Waits before the next attempt after `error`.

@@ -18,7 +18,8 @@ use tokio::time::sleep_until;
 use super::Shared;
 use crate::connection::{Connection, Reply};
 use crate::core::group::assignor::Partitions;
-use crate::core::group::member::{Call, Identity, Member, Step};
+use crate::core::group::member::{Call, Identity, Step};
+use crate::core::group::seat::Seat;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The kind of group that consumers make up.
@@ -40,6 +41,8 @@ enum Outcome {
     Synced(Result<Reply>),
     Beaten(Result<ErrorCode>),
     Left,
+    /// A heartbeat of the consumer protocol.
+    Answered(Result<Reply>),
 }
 
 type Flight = Pin<Box<dyn Future<Output = (Outcome, Option<Connection>)> + Send>>;
@@ -79,6 +82,7 @@ pub(super) async fn run(group: Arc<Shared>) {
                         group.answered(outcome);
                     }
                     () = at(&group, until) => if misses {
+                        group.look_up();
                         group.client.shared.invalidate_metadata();
                     },
                     () = group.wake.notified() => {}
@@ -129,8 +133,30 @@ impl Shared {
                 Some(_) => None,
             }
         };
-        if let Some(mut member) = self.member() {
-            member.cluster_changed(count);
+        if let Some(mut seat) = self.member() {
+            if let Some(member) = seat.as_classic() {
+                member.cluster_changed(count);
+            }
+            if let Some(member) = seat.as_consumer() {
+                member.resolve(|id| cluster.name_of(id).cloned());
+            }
+        }
+    }
+
+    /// Finds the names of topics that the coordinator named by their ids.
+    fn look_up(&self) {
+        let Some(mut seat) = self.member() else {
+            return;
+        };
+        if let Some(member) = seat.as_consumer().filter(|member| member.misses_topics()) {
+            let shared = &self.client.shared;
+            let cluster = shared.cluster();
+            member.resolve(|id| cluster.name_of(id).cloned());
+            let missing = member.missing();
+            drop(seat);
+            if !missing.is_empty() {
+                shared.use_topic_ids(missing);
+            }
         }
     }
 
@@ -153,6 +179,7 @@ impl Shared {
         }
         let lost = !member.has_coordinator();
         drop(member);
+        self.look_up();
         if lost {
             self.coordinator.lost();
         }
@@ -236,6 +263,7 @@ impl Shared {
             Call::Heartbeat(identity) => {
                 Outcome::Beaten(self.beat(&mut connection, &identity).await)
             }
+            Call::Beat(beat) => Outcome::Answered(self.say(&mut connection, &beat).await),
             Call::Leave { member_id, reason } => {
                 if let Err(error) = self.leave(&mut connection, &member_id, reason).await {
                     // The session's end does what this was to do.
@@ -247,7 +275,7 @@ impl Shared {
         (outcome, connection)
     }
 
-    async fn call<R: Request>(
+    pub(super) async fn call<R: Request>(
         &self,
         connection: &mut Option<Connection>,
         request: &R,
@@ -261,7 +289,7 @@ impl Shared {
             .await
     }
 
-    async fn connect(&self, connection: &mut Option<Connection>) -> Result<Connection> {
+    pub(super) async fn connect(&self, connection: &mut Option<Connection>) -> Result<Connection> {
         if let Some(connection) = connection {
             return Ok(connection.clone());
         }
@@ -325,13 +353,32 @@ impl Shared {
 }
 
 /// An error where there is nothing to hear.
-fn hear(member: &mut Member, now: Duration, random: u64, outcome: Outcome) -> Result<()> {
+fn hear(seat: &mut Seat, now: Duration, random: u64, outcome: Outcome) -> Result<()> {
     match outcome {
-        Outcome::Found(Ok(())) => member.found(now, random, ErrorCode::None),
+        Outcome::Found(Ok(())) => {
+            seat.found(now, random, ErrorCode::None);
+            return Ok(());
+        }
         Outcome::Found(Err(error)) => {
             let code = error.code().ok_or(error)?;
-            member.found(now, random, code);
+            seat.found(now, random, code);
+            return Ok(());
         }
+        Outcome::Answered(reply) => {
+            seat.beaten(now, random, &reply?.decode()?);
+            return Ok(());
+        }
+        Outcome::Counted(_)
+        | Outcome::Joined(_)
+        | Outcome::Synced(_)
+        | Outcome::Beaten(_)
+        | Outcome::Left => {}
+    }
+    let Some(member) = seat.as_classic() else {
+        return Ok(());
+    };
+    match outcome {
+        Outcome::Found(_) | Outcome::Answered(_) => {}
         Outcome::Counted(Ok(counts)) => member.counted(&counts),
         Outcome::Counted(Err(error)) => {
             tracing::debug!(%error, "cannot lead yet");
@@ -345,7 +392,7 @@ fn hear(member: &mut Member, now: Duration, random: u64, outcome: Outcome) -> Re
     Ok(())
 }
 
-fn ms(duration: Duration) -> i32 {
+pub(super) fn ms(duration: Duration) -> i32 {
     i32::try_from(duration.as_millis()).unwrap_or(i32::MAX)
 }
 

@@ -38,19 +38,51 @@ pub(crate) async fn fetch_offsets(
 ) -> Result<Fetched> {
     let mut retry = Retry::within(coordinator.client.shared.config().api_timeout);
     loop {
-        let error = match fetch_once(coordinator, places, stable).await {
-            Ok(fetched) => {
-                let passing = fetched
-                    .values()
-                    .find_map(|it| it.as_ref().err().filter(|e| Retry::helps(e)).cloned());
-                match passing {
-                    None => return Ok(fetched),
-                    Some(error) => error,
-                }
-            }
+        let error = match fetch(coordinator, places, stable, None).await {
+            Ok(fetched) => return Ok(fetched),
             Err(error) => error,
         };
         retry.after(error, coordinator).await?;
+    }
+}
+
+/// The same for what a member was given, asked in its name where the coordinator wants to know: who was given them meanwhile
+/// is not told. `whose` is who the member is at the moment, `refused` hears why it is not.
+pub(super) async fn fetch_as_member(
+    coordinator: &Coordinator,
+    places: &BTreeSet<TopicPartition>,
+    whose: impl Fn() -> Option<Identity>,
+    refused: impl Fn(&Identity, ErrorCode),
+) -> Result<Fetched> {
+    let mut retry = Retry::within(coordinator.client.shared.config().api_timeout);
+    loop {
+        let identity = whose();
+        let error = match fetch(coordinator, Some(places), true, identity.as_ref()).await {
+            Ok(fetched) => return Ok(fetched),
+            Err(error) => error,
+        };
+        if let (Some(identity), Some(code)) = (&identity, error.code()) {
+            refused(identity, code);
+            if whose().as_ref() != Some(identity) {
+                // It is somebody else by now, or nobody: what it was given will be taken back.
+                continue;
+            }
+        }
+        retry.after(error, coordinator).await?;
+    }
+}
+
+async fn fetch(
+    coordinator: &Coordinator,
+    places: Option<&BTreeSet<TopicPartition>>,
+    stable: bool,
+    identity: Option<&Identity>,
+) -> Result<Fetched> {
+    let fetched = fetch_once(coordinator, places, stable, identity).await?;
+    let failed = fetched.values().filter_map(|it| it.as_ref().err());
+    match failed.into_iter().find(|error| Retry::helps(error)) {
+        Some(passing) => Err(passing.clone()),
+        None => Ok(fetched),
     }
 }
 
@@ -58,6 +90,7 @@ async fn fetch_once(
     coordinator: &Coordinator,
     places: Option<&BTreeSet<TopicPartition>>,
     stable: bool,
+    identity: Option<&Identity>,
 ) -> Result<Fetched> {
     let connection = coordinator.connection().await?;
     let version = connection.version::<OffsetFetchRequest<'_>>(VERSION_BY_NAME_MAX)?;
@@ -92,8 +125,9 @@ async fn fetch_once(
         };
         request.groups = Array::from([OffsetFetchRequestGroup {
             group_id: &coordinator.group,
+            member_id: identity.map(|identity| &*identity.member_id),
+            member_epoch: identity.map_or(-1, |identity| identity.generation),
             topics: topics.map(|topics| topics.into_iter().map(topic).collect::<Array<'_, _>>()),
-            ..OffsetFetchRequestGroup::default()
         }]);
     }
     let reply = connection

@@ -243,10 +243,6 @@ pub(crate) const UNBUILT: &[(&str, &str)] = &[
         "enable.gapless.guarantee",
         "it is experimental in librdkafka",
     ),
-    (
-        "group.remote.assignor",
-        "the consumer protocol is not built yet",
-    ),
     ("security.protocol", "security is not built yet"),
     ("ssl.", "security is not built yet"),
     ("sasl.", "security is not built yet"),

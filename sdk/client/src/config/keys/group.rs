@@ -28,11 +28,20 @@ pub(super) const KEYS: &[Key] = &[
     .spelled(&[sarama("Consumer.Group.InstanceId", Same)]),
     Key::new(
         "group.protocol",
-        "classic",
-        "`classic`.",
-        |_, k, v| match v.to_ascii_lowercase().as_str() {
-            "classic" => Ok(()),
-            _ => Err(wrong(k, v, "classic")),
+        "auto",
+        "`auto`, `classic` or `consumer` (KIP-848): by which protocol it is a member. `auto` takes `consumer` where the cluster offers it and nothing is set that only `classic` has.",
+        |p, _, v| {
+            p.consumer.group.protocol = v.parse()?;
+            Ok(())
+        },
+    ),
+    Key::new(
+        "group.remote.assignor",
+        "",
+        "How the coordinator of a group of the consumer protocol shares the partitions out: `uniform` or `range`.",
+        |p, _, v| {
+            p.consumer.group.remote_assignor = Some(v.to_owned()).filter(|name| !name.is_empty());
+            Ok(())
         },
     ),
     Key::new(

@@ -22,6 +22,7 @@ use highwater_wire::ErrorCode;
 
 use crate::core::backoff::Backoff;
 use crate::core::group::assignor::{Assignor, Partitions};
+use crate::core::group::consumer_member::Beat;
 use crate::core::group::protocol::{NO_GENERATION, Subscriber, Subscription};
 use crate::error::TopicPartition;
 
@@ -91,6 +92,8 @@ pub(crate) enum Call {
         member_id: Arc<str>,
         reason: &'static str,
     },
+    /// All that a member of the consumer protocol says.
+    Beat(Beat),
 }
 
 /// What the application has to know. All but `Assigned` want to be [settled](Member::settled).
@@ -150,7 +153,7 @@ impl Lead {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Leaving {
+pub(crate) enum Leaving {
     No,
     Wanted,
     Sent,
@@ -272,6 +275,11 @@ impl Member {
         self.counted
             .iter()
             .any(|counted| counted.values().any(|count| *count == 0))
+    }
+
+    /// The coordinator is known already.
+    pub(crate) fn has_found(&mut self) {
+        self.has_coordinator = true;
     }
 
     pub(crate) fn has_coordinator(&self) -> bool {

@@ -361,6 +361,7 @@ impl World {
                 let code = coordinator.check(&identity.member_id, identity.generation);
                 coordinator.answers.push_back((ticket, Answer::Code(code)));
             }
+            Call::Beat(beat) => panic!("a classic member says {beat:?}"),
             Call::Leave { member_id, .. } => {
                 coordinator.remove(&member_id);
                 coordinator

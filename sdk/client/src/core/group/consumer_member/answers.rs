@@ -1,0 +1,136 @@
+//! What a heartbeat's answer does to a member, and what each refusal means.
+
+use std::time::Duration;
+
+use highwater_wire::ErrorCode;
+use highwater_wire::message::ConsumerGroupHeartbeatResponse;
+
+use super::{ConsumerMember, Flight, HEARTBEAT_INTERVAL_MIN, Holds, Stage};
+use crate::core::group::member::{Event, Failure, Leaving};
+
+impl ConsumerMember {
+    /// No answer came: the coordinator has to be found again, and to be told everything.
+    pub(crate) fn failed(&mut self, now: Duration, random: u64) {
+        if self.landed() {
+            self.pause(now, random);
+            self.coordinator_lost();
+        }
+    }
+
+    /// The coordinator does not speak what would have to be said.
+    pub(crate) fn unable(&mut self, now: Duration, random: u64, why: String) {
+        if self.landed() {
+            self.pause(now, random);
+            self.fail(ErrorCode::UnsupportedVersion, Some(why));
+        }
+    }
+
+    /// The coordinator is another broker, or none.
+    pub(crate) fn coordinator_lost(&mut self) {
+        self.has_coordinator = false;
+        self.says_all = true;
+    }
+
+    /// A FindCoordinator was answered.
+    pub(crate) fn found(&mut self, now: Duration, random: u64, code: ErrorCode) {
+        if !self.landed() {
+            return;
+        }
+        if code.is_error() {
+            self.refused(now, random, code, None);
+        } else {
+            self.has_coordinator = true;
+        }
+    }
+
+    /// A heartbeat was answered.
+    pub(crate) fn beaten(
+        &mut self,
+        now: Duration,
+        random: u64,
+        answer: &ConsumerGroupHeartbeatResponse<'_>,
+    ) {
+        if !self.landed() {
+            return;
+        }
+        let code = ErrorCode::from_id(answer.error_code);
+        if code.is_error() {
+            self.says_all = true;
+            self.refused(now, random, code, answer.error_message);
+            return;
+        }
+        self.failures = 0;
+        self.unreleased_since = None;
+        self.identity.generation = answer.member_epoch;
+        self.stage = Stage::Member;
+        let interval_ms = u64::try_from(answer.heartbeat_interval_ms).unwrap_or(0);
+        self.heartbeat_interval = Duration::from_millis(interval_ms).max(HEARTBEAT_INTERVAL_MIN);
+        self.heartbeat_at = now + self.heartbeat_interval;
+        if let Some(assignment) = &answer.assignment {
+            let mut target = Holds::new();
+            for topic in &assignment.topic_partitions {
+                let partitions = target.entry(topic.topic_id).or_default();
+                partitions.extend(topic.partitions.iter().filter(|index| *index >= 0));
+            }
+            tracing::debug!(
+                epoch = answer.member_epoch,
+                topics = target.len(),
+                "told what to hold"
+            );
+            self.target = Some(target);
+            self.forget_names();
+        }
+    }
+
+    /// Nothing is waited for any more; whether what was waited for matters.
+    fn landed(&mut self) -> bool {
+        let flight = self.flight.take();
+        if flight == Some(Flight::Leave) && self.leaving == Leaving::Sent {
+            self.leaving = Leaving::Done;
+        }
+        matches!(flight, Some(Flight::Beat | Flight::Coordinator)) && self.leaving == Leaving::No
+    }
+
+    fn refused(&mut self, now: Duration, random: u64, code: ErrorCode, detail: Option<&str>) {
+        use ErrorCode as Code;
+        let detail = detail.map(str::to_owned);
+        if matches!(code, Code::FencedMemberEpoch | Code::UnknownMemberId) {
+            // A join that is refused again and again must not become a storm.
+            if self.stage == Stage::Join {
+                self.pause(now, random);
+            }
+            self.lose(false);
+            return;
+        }
+        self.pause(now, random);
+        if matches!(code, Code::CoordinatorNotAvailable | Code::NotCoordinator) {
+            self.coordinator_lost();
+        } else if code == Code::UnreleasedInstanceId {
+            let since = *self.unreleased_since.get_or_insert(now);
+            tracing::warn!(detail, "another member has this group.instance.id");
+            if now.saturating_sub(since) >= self.rules.patience {
+                self.unreleased_since = None;
+                self.fail(code, detail);
+            }
+        } else if code == Code::FencedInstanceId {
+            self.lose(false);
+            self.tell_failure(code, detail);
+            self.stage = Stage::Fenced;
+        } else if !code.is_retriable() {
+            self.fail(code, detail);
+        }
+    }
+
+    /// The coordinator will not have us; the application decides whether it is tried again, by asking for records.
+    fn fail(&mut self, code: ErrorCode, detail: Option<String>) {
+        self.lose(false);
+        self.tell_failure(code, detail);
+        self.stage = Stage::Prepare;
+    }
+
+    fn tell_failure(&mut self, code: ErrorCode, detail: Option<String>) {
+        self.unsettled += 1;
+        self.events
+            .push_back(Event::Failed(Failure { code, detail }));
+    }
+}

@@ -1,0 +1,189 @@
+//! A member of a group by either protocol, so that nobody else has to know by which.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use highwater_wire::ErrorCode;
+use highwater_wire::message::ConsumerGroupHeartbeatResponse;
+
+use crate::core::group::consumer_member::ConsumerMember;
+use crate::core::group::member::{Identity, Member, Rules, Step};
+use crate::core::group::topics::Topics;
+use crate::error::TopicPartition;
+
+/// A member, and what it becomes where the consumer protocol is not to be had.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    member: Either,
+    /// How a classic member would behave; gone once the coordinator took the other one.
+    fallback: Option<Rules>,
+}
+
+#[derive(Debug)]
+enum Either {
+    Classic(Box<Member>),
+    Consumer(Box<ConsumerMember>),
+}
+
+/// Does the same with whichever it is.
+macro_rules! either {
+    ($seat:expr, $member:ident => $does:expr) => {
+        match $seat {
+            Either::Classic($member) => $does,
+            Either::Consumer($member) => $does,
+        }
+    };
+}
+
+impl Seat {
+    /// By the classic protocol.
+    pub(crate) fn classic(member: Member) -> Self {
+        Self {
+            member: Either::Classic(Box::new(member)),
+            fallback: None,
+        }
+    }
+
+    /// By the consumer protocol; with a `fallback` by the classic one where the coordinator does not offer it.
+    pub(crate) fn consumer(member: ConsumerMember, fallback: Option<Rules>) -> Self {
+        Self {
+            member: Either::Consumer(Box::new(member)),
+            fallback,
+        }
+    }
+
+    /// Who it is, if it is in the group.
+    pub(crate) fn identity(&self) -> Option<&Identity> {
+        either!(&self.member, member => member.identity())
+    }
+
+    pub(crate) fn owned(&self) -> &BTreeSet<TopicPartition> {
+        either!(&self.member, member => member.owned())
+    }
+
+    /// The classic member, if it is one.
+    pub(crate) fn as_classic(&mut self) -> Option<&mut Member> {
+        match &mut self.member {
+            Either::Classic(member) => Some(member),
+            Either::Consumer(_) => None,
+        }
+    }
+
+    /// The member of the consumer protocol, if it is one.
+    pub(crate) fn as_consumer(&mut self) -> Option<&mut ConsumerMember> {
+        match &mut self.member {
+            Either::Classic(_) => None,
+            Either::Consumer(member) => Some(member),
+        }
+    }
+
+    pub(crate) fn subscribe(&mut self, topics: Topics) {
+        match (&mut self.member, topics) {
+            (Either::Classic(member), Topics::Named(names)) => member.subscribe(names),
+            // What a pattern matches is found out where the cluster is known.
+            (Either::Classic(_), Topics::Matching(_)) => {}
+            (Either::Consumer(member), topics) => member.subscribe(topics),
+        }
+    }
+
+    pub(crate) fn polled(&mut self, now: Duration) {
+        either!(&mut self.member, member => member.polled(now));
+    }
+
+    /// The application dealt with an event, and has let these go.
+    pub(crate) fn settled(&mut self, let_go: &[TopicPartition]) {
+        either!(&mut self.member, member => member.settled(let_go));
+    }
+
+    /// Leaves the group; events that were not told are dropped.
+    pub(crate) fn leave(&mut self) {
+        self.fallback = None;
+        either!(&mut self.member, member => member.leave());
+    }
+
+    /// The coordinator of this identity refused a commit.
+    pub(crate) fn commit_refused(&mut self, identity: &Identity, code: ErrorCode) {
+        either!(&mut self.member, member => member.commit_refused(identity, code));
+    }
+
+    /// Whether it waits for topics that may come.
+    pub(crate) fn misses_topics(&self) -> bool {
+        either!(&self.member, member => member.misses_topics())
+    }
+
+    pub(crate) fn has_coordinator(&self) -> bool {
+        either!(&self.member, member => member.has_coordinator())
+    }
+
+    pub(crate) fn step(&mut self, now: Duration) -> Step {
+        either!(&mut self.member, member => member.step(now))
+    }
+
+    /// No answer came.
+    pub(crate) fn failed(&mut self, now: Duration, random: u64) {
+        either!(&mut self.member, member => member.failed(now, random));
+    }
+
+    /// The coordinator does not speak what would have to be said.
+    pub(crate) fn unable(&mut self, now: Duration, random: u64, why: String) {
+        if !self.fall_back(&why) {
+            either!(&mut self.member, member => member.unable(now, random, why));
+        }
+    }
+
+    /// A FindCoordinator was answered.
+    pub(crate) fn found(&mut self, now: Duration, random: u64, code: ErrorCode) {
+        either!(&mut self.member, member => member.found(now, random, code));
+    }
+
+    /// A heartbeat of the consumer protocol was answered.
+    pub(crate) fn beaten(
+        &mut self,
+        now: Duration,
+        random: u64,
+        answer: &ConsumerGroupHeartbeatResponse<'_>,
+    ) {
+        let code = ErrorCode::from_id(answer.error_code);
+        // There may be a classic group that cannot be made one of the other kind.
+        let is_not_offered = matches!(
+            code,
+            ErrorCode::UnsupportedVersion | ErrorCode::GroupIdNotFound
+        );
+        if is_not_offered && self.fall_back(answer.error_message.unwrap_or_default()) {
+            return;
+        }
+        if let Either::Consumer(member) = &mut self.member {
+            member.beaten(now, random, answer);
+            if member.identity().is_some() {
+                self.fallback = None;
+            }
+        }
+    }
+
+    /// Whether the consumer protocol is only tried.
+    pub(crate) fn is_trial(&self) -> bool {
+        self.fallback.is_some()
+    }
+
+    /// Becomes a classic member, if it may.
+    fn fall_back(&mut self, why: &str) -> bool {
+        let Either::Consumer(tried) = &self.member else {
+            return false;
+        };
+        let Some(rules) = self.fallback.take() else {
+            return false;
+        };
+        tracing::debug!(
+            why,
+            "the consumer protocol is not offered, joining by the classic one"
+        );
+        let names: BTreeSet<Arc<str>> = tried.topics().names().cloned().collect();
+        let mut member = Member::new(tried.polled_at(), rules, names);
+        if tried.has_coordinator() {
+            member.has_found();
+        }
+        self.member = Either::Classic(Box::new(member));
+        true
+    }
+}

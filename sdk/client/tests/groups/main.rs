@@ -1,0 +1,6 @@
+//! Consumers of one group against our own engine, in this process; or, with `HIGHWATER_BOOTSTRAP=host:port`, against any Kafka.
+#![allow(clippy::unwrap_used)]
+
+mod classic;
+mod consumer;
+mod peer;
