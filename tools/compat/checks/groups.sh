@@ -39,6 +39,7 @@ gather
 for mode in eager consumer; do
   later "groups_${mode}_static_members_come_back_to_what_they_had" 120 "$live/static.py\" \$bootstrap \$topic-static-$mode $mode"
 done
+later groups_every_client_leads_the_others_in_turn 150 "KINDS='highwater java librdkafka' $live/matrix.py\" \$bootstrap \$topic-matrix cooperative"
 later groups_change_their_protocol_while_they_live 150 "$live/migration.py\" \$bootstrap \$topic-migration"
 later groups_the_lesson_of_three_consumers 120 '"$here/group/lesson" "$bootstrap" "$topic-lesson"'
 gather

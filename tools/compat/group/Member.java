@@ -69,7 +69,12 @@ public class Member implements ConsumerRebalanceListener {
         } else {
             settings.put("session.timeout.ms", System.getenv().getOrDefault("SESSION_MS", "6000"));
             settings.put("heartbeat.interval.ms", "1000");
-            String assignor = mode.equals("eager") ? "RangeAssignor" : "CooperativeStickyAssignor";
+            String assignor = switch (mode) {
+                case "roundrobin" -> "RoundRobinAssignor";
+                case "sticky" -> "StickyAssignor";
+                case "cooperative" -> "CooperativeStickyAssignor";
+                default -> "RangeAssignor";
+            };
             settings.put("partition.assignment.strategy", "org.apache.kafka.clients.consumer." + assignor);
         }
         KafkaConsumer<String, String> consumer = new KafkaConsumer<>(settings, new StringDeserializer(), new StringDeserializer());

@@ -7,9 +7,12 @@ import sys
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import KafkaError
 
-bootstrap, group, topic, _ = sys.argv[1:5]
+bootstrap, group, topic, mode = sys.argv[1:5]
+ASSIGNORS = {"eager": RangePartitionAssignor, "roundrobin": RoundRobinPartitionAssignor, "sticky": StickyPartitionAssignor}
 ends = {}
 
 
@@ -53,7 +56,7 @@ async def main():
         session_timeout_ms=int(os.environ.get("SESSION_MS", 6000)),
         heartbeat_interval_ms=1000,
         metadata_max_age_ms=5000,
-        partition_assignment_strategy=[RangePartitionAssignor],
+        partition_assignment_strategy=[ASSIGNORS[mode]],
     )
     consumer.subscribe([topic], listener=Listener())
     await consumer.start()

@@ -7,9 +7,17 @@ import sys
 from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.coordinator.assignors.range import RangePartitionAssignor
+from kafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from kafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from kafka.errors import KafkaError
 
 bootstrap, group, topic, mode = sys.argv[1:5]
+ASSIGNORS = {
+    "eager": RangePartitionAssignor,
+    "roundrobin": RoundRobinPartitionAssignor,
+    "sticky": StickyPartitionAssignor,
+    "cooperative": CooperativeStickyAssignor,
+}
 running = True
 ends = {}
 
@@ -55,7 +63,7 @@ consumer = KafkaConsumer(
     fetch_max_wait_ms=50,
     session_timeout_ms=int(os.environ.get("SESSION_MS", 6000)),
     heartbeat_interval_ms=1000,
-    partition_assignment_strategy=[RangePartitionAssignor if mode == "eager" else CooperativeStickyAssignor],
+    partition_assignment_strategy=[ASSIGNORS[mode]],
 )
 consumer.subscribe([topic], listener=Listener())
 while running:

@@ -23,7 +23,7 @@ else:
     settings |= {
         "session.timeout.ms": int(os.environ.get("SESSION_MS", 6000)),
         "heartbeat.interval.ms": 1000,
-        "partition.assignment.strategy": "range" if mode == "eager" else "cooperative-sticky",
+        "partition.assignment.strategy": {"eager": "range", "cooperative": "cooperative-sticky"}.get(mode, mode),
     }
 running = True
 

@@ -5,9 +5,11 @@ A member says on its output what happens to it, a line each, before it commits:
     + 0 3           was given partitions 0 and 3            - 3             had to give partition 3 back
     r 0 17 30       has processed offsets 17 to 29 of partition 0
 
-`highwater consume` says the same in its own words. A kind with a slash in it is any other program that takes the arguments
-BOOTSTRAP GROUP TOPIC MODE and speaks so. Environment: KAFKA_LIBS, the folder of the jars, for `java`;
-HIGHWATER_BIN for `highwater`; SESSION_MS, how long a classic member may be silent (6000). A static member has an instance.
+`highwater consume` says the same in its own words. The mode is the protocol with the assignor: eager (range), roundrobin,
+sticky, cooperative (cooperative-sticky), or consumer (KIP-848). A kind with a slash in it is any other program that takes the
+arguments BOOTSTRAP GROUP TOPIC MODE and speaks so. Environment: KAFKA_LIBS, the folder of the jars, for `java`; HIGHWATER_BIN
+for `highwater`; GO_MEMBER, the built `go_member`, for `sarama` and `franz`; SESSION_MS, how long a classic member may be
+silent (6000). A static member has an instance.
 """
 
 import ctypes
@@ -24,6 +26,7 @@ PATIENCE_S = 40
 here = os.path.dirname(os.path.abspath(__file__))
 changed = threading.Condition()
 PR_SET_PDEATHSIG = 1
+STRATEGIES = {"eager": "range", "cooperative": "cooperative-sticky"}
 libc = ctypes.CDLL(None)
 
 
@@ -50,11 +53,22 @@ class Member:
             command = [*java, f"{here}/Member.java", bootstrap, group, topic, mode]
         elif kind == "highwater":
             command = [os.environ["HIGHWATER_BIN"], "consume", "-b", bootstrap, "-g", group, "--from-beginning"]
-            command += ["--format", "r %p %o %s\\n", "-X", "session.timeout.ms=" + os.environ.get("SESSION_MS", "6000"), "-X", "heartbeat.interval.ms=1000"]
-            strategy = "range" if mode == "eager" else "cooperative-sticky"
-            command += ["-X", f"partition.assignment.strategy={strategy}", topic]
-            command += ["-X", f"group.instance.id={instance}"] if instance else []
+            command += ["--format", "r %p %o %s\\n"]
+            settings = {"group.protocol": "consumer"}
+            if mode != "consumer":
+                settings = {
+                    "group.protocol": "classic",
+                    "session.timeout.ms": os.environ.get("SESSION_MS", "6000"),
+                    "heartbeat.interval.ms": "1000",
+                    "partition.assignment.strategy": STRATEGIES.get(mode, mode),
+                }
+            if instance:
+                settings["group.instance.id"] = instance
+            command += [word for name, value in settings.items() for word in ("-X", f"{name}={value}")]
+            command.append(topic)
             stderr = subprocess.PIPE
+        elif kind in ("sarama", "franz"):
+            command = [os.environ["GO_MEMBER"], kind, bootstrap, group, topic, mode]
         elif "/" in kind:
             command = [kind, bootstrap, group, topic, mode]
         else:
