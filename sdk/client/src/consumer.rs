@@ -26,7 +26,7 @@ use crate::config::{ConsumerConfig, Isolation, OffsetReset};
 use crate::core::consumer::cursor::Cursor;
 use crate::core::group::assignor::Assignor;
 use crate::core::group::member::Event;
-use crate::core::group::topics::Topics;
+use crate::core::group::topics::{Pattern, Topics};
 use crate::error::{Error, ErrorKind, Result, TopicPartition};
 use crate::group::{self, Committed, Group};
 
@@ -52,6 +52,7 @@ pub struct ConsumerBuilder {
     partitions: Vec<(TopicPartition, Start)>,
     topics: Vec<(String, Start)>,
     subscription: BTreeSet<Arc<str>>,
+    pattern: Option<String>,
     listener: Option<Listener>,
 }
 
@@ -66,6 +67,7 @@ impl ConsumerBuilder {
             partitions: Vec::new(),
             topics: Vec::new(),
             subscription: BTreeSet::new(),
+            pattern: None,
             listener: None,
         }
     }
@@ -80,6 +82,14 @@ impl ConsumerBuilder {
     pub fn subscribe<T: AsRef<str>>(mut self, topics: impl IntoIterator<Item = T>) -> Self {
         self.subscription
             .extend(topics.into_iter().map(|topic| Arc::from(topic.as_ref())));
+        self
+    }
+
+    /// Reads what the group gives this consumer of the topics whose whole name matches a regular expression, those that come
+    /// later included. It is written as for RE2. In a group of the consumer protocol the coordinator matches it; otherwise this
+    /// client does, whenever its metadata is refreshed (`metadata.max.age.ms`), and passes the brokers' own topics over.
+    pub fn subscribe_pattern(mut self, pattern: impl Into<String>) -> Self {
+        self.pattern = Some(pattern.into());
         self
     }
 
@@ -171,14 +181,23 @@ impl ConsumerBuilder {
         self.config.check()?;
         check_subscription(&self.subscription)?;
         let has_own = !self.topics.is_empty() || !self.partitions.is_empty();
-        if has_own && !self.subscription.is_empty() {
+        let topics = match &self.pattern {
+            Some(_) if !self.subscription.is_empty() => {
+                return Err(Error::config(
+                    "a consumer is subscribed to topics by name or by a pattern, not both",
+                ));
+            }
+            Some(pattern) => Some(Topics::Matching(Pattern::parse(pattern)?)),
+            None => (!self.subscription.is_empty()).then_some(Topics::Named(self.subscription)),
+        };
+        if has_own && topics.is_some() {
             return Err(Error::config(
                 "a consumer is either assigned its partitions or subscribed to topics",
             ));
         }
         let mut consumer = Consumer::new(self.client, self.config);
-        if consumer.shared.config.group.id.is_some() || !self.subscription.is_empty() {
-            consumer.enter(self.subscription, self.listener)?;
+        if consumer.shared.config.group.id.is_some() || topics.is_some() {
+            consumer.enter(topics, self.listener)?;
         }
         for (topic, start) in self.topics {
             consumer.assign_topic(&topic, start).await?;
@@ -259,14 +278,14 @@ impl Consumer {
         &self.shared.client
     }
 
-    fn enter(&mut self, topics: BTreeSet<Arc<str>>, listener: Option<Listener>) -> Result<()> {
+    fn enter(&mut self, topics: Option<Topics>, listener: Option<Listener>) -> Result<()> {
         let config = &self.shared.config;
         let arrived = Arc::clone(&self.shared.arrived);
         let client = &self.shared.client;
         let group = group::Shared::start(
             client,
             config.group.clone(),
-            (!topics.is_empty()).then_some(Topics::Named(topics)),
+            topics,
             config.client_rack.clone(),
             arrived,
         )?;
@@ -557,6 +576,24 @@ impl Consumer {
             ));
         }
         membership.group.subscribe(Topics::Named(topics));
+        Ok(())
+    }
+
+    /// Reads what the group gives this consumer of the topics that match from now on; see
+    /// [`ConsumerBuilder::subscribe_pattern`].
+    ///
+    /// # Errors
+    ///
+    /// When it is no regular expression, or the consumer was not built as a member of a group.
+    pub fn subscribe_pattern(&mut self, pattern: &str) -> Result<()> {
+        let pattern = Pattern::parse(pattern)?;
+        let membership = self.membership()?;
+        if !membership.group.is_member() {
+            return Err(Error::config(
+                "only a consumer built with a subscription can change it",
+            ));
+        }
+        membership.group.subscribe(Topics::Matching(pattern));
         Ok(())
     }
 

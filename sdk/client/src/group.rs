@@ -26,7 +26,7 @@ pub(crate) use self::offsets::{commit_offsets, fetch_offsets};
 use crate::client::Client;
 use crate::config::{GroupConfig, GroupProtocol};
 use crate::core::group::consumer_member::{self, ConsumerMember};
-use crate::core::group::member::{Event, Identity, Member, Rules};
+use crate::core::group::member::{Event, Identity, Rules};
 use crate::core::group::seat::Seat;
 use crate::core::group::topics::Topics;
 use crate::error::{Error, Result, TopicPartition};
@@ -290,7 +290,11 @@ impl Shared {
     ) -> Result<BTreeMap<TopicPartition, Option<Committed>>> {
         let mut found = BTreeMap::new();
         if !places.is_empty() {
-            let whose = || self.identity();
+            // By the classic protocol the coordinator does not want to know, or would compare a generation that is just ending.
+            let whose = || {
+                let mut seat = self.member()?;
+                seat.as_consumer()?.identity().cloned()
+            };
             let fetched =
                 offsets::fetch_as_member(&self.coordinator, places, whose, |identity, code| {
                     self.refused(identity, code);
@@ -341,7 +345,7 @@ fn seat(client: &Client, config: &GroupConfig, topics: Topics, rack: Option<Stri
         GroupProtocol::Consumer => None,
         GroupProtocol::Auto if config.classic_only().is_none() => Some(classic),
         GroupProtocol::Auto | GroupProtocol::Classic => {
-            return Seat::classic(Member::new(now, classic, topics.names().cloned().collect()));
+            return Seat::classic(now, classic, &topics);
         }
     };
     let rules = consumer_member::Rules {

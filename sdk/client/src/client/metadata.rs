@@ -119,6 +119,13 @@ impl Shared {
         }
     }
 
+    /// The cluster's topics are all known for as long as what this returns lives.
+    pub(crate) fn use_all_topics(self: &Arc<Self>) -> AllTopics {
+        self.lock_metadata().use_all_topics(true);
+        self.refresh.notify_one();
+        AllTopics(Arc::downgrade(self))
+    }
+
     /// Waits until the cluster told of each of these topics, whether it exists or not.
     ///
     /// Cancel-safe.
@@ -169,16 +176,27 @@ impl Shared {
     }
 
     async fn refresh_metadata(&self) -> Result<()> {
-        let (asked, ids) = {
+        let (asked, ids, asks_all) = {
             let metadata = self.lock_metadata();
-            (metadata.topics(), metadata.ids())
+            (metadata.topics(), metadata.ids(), metadata.asks_all())
         };
         let outcome = async {
             let connection = self.any().await?;
-            let reply = self.ask_metadata(&connection, &asked, &ids).await?;
+            let all = match asks_all {
+                true => Some(self.ask_metadata(&connection, None).await?),
+                false => None,
+            };
+            let reply = self.ask_metadata(&connection, Some((&asked, &ids))).await?;
             let answer: MetadataResponse<'_> = reply.decode()?;
+            let all = all
+                .as_ref()
+                .map(crate::connection::Reply::decode)
+                .transpose()?;
             let mut metadata = self.lock_metadata();
-            metadata.heard(self.now(), &asked, &answer);
+            match &all {
+                Some(all) => metadata.heard_all(self.now(), &asked, &answer, all),
+                None => metadata.heard(self.now(), &asked, &answer),
+            }
             metadata.heard_ids(&ids);
             let cluster = Arc::clone(metadata.cluster());
             drop(metadata);
@@ -192,14 +210,15 @@ impl Shared {
         outcome
     }
 
+    /// Asks about topics of these names and these ids, or about all there are.
     async fn ask_metadata(
         &self,
         connection: &Connection,
-        asked: &[Arc<str>],
-        ids: &[Uuid],
+        asked: Option<(&[Arc<str>], &[Uuid])>,
     ) -> Result<crate::connection::Reply> {
         let version = connection.version::<MetadataRequest<'_>>(i16::MAX)?;
-        let by_name = asked.iter().map(|name| MetadataRequestTopic {
+        let (names, ids) = asked.unwrap_or_default();
+        let by_name = names.iter().map(|name| MetadataRequestTopic {
             topic_id: Uuid::nil(),
             name: Some(name),
         });
@@ -210,9 +229,11 @@ impl Shared {
         });
         let topics: Vec<MetadataRequestTopic<'_>> = by_name.chain(by_id).collect();
         let request = MetadataRequest {
-            topics: Some(Array::from(topics)),
+            // No topics are all topics in version 0, and none later.
+            topics: (asked.is_some() || version == 0).then(|| Array::from(topics)),
             // Before version 4 there was no way to ask without.
-            allow_auto_topic_creation: version < 4 || self.config().auto_create_topics,
+            allow_auto_topic_creation: version < 4
+                || (asked.is_some() && self.config().auto_create_topics),
             ..MetadataRequest::default()
         };
         connection.send(&request, version, [], true)?.answer().await
@@ -232,6 +253,18 @@ impl Shared {
 
     fn lock_metadata(&self) -> MutexGuard<'_, Metadata> {
         self.metadata.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Somebody who wants to know of all topics of a cluster.
+#[derive(Debug)]
+pub(crate) struct AllTopics(Weak<Shared>);
+
+impl Drop for AllTopics {
+    fn drop(&mut self) {
+        if let Some(shared) = self.0.upgrade() {
+            shared.lock_metadata().use_all_topics(false);
+        }
     }
 }
 

@@ -19,6 +19,10 @@ pub(crate) struct Cluster {
     pub(crate) controller: Option<i32>,
     topics: BTreeMap<Arc<str>, Topic>,
     names: BTreeMap<Uuid, Arc<str>>,
+    /// Where brokers stand that say so.
+    racks: BTreeMap<i32, Arc<str>>,
+    /// Whether all topics of the cluster are in it.
+    pub(crate) is_complete: bool,
     /// Counts up with every change.
     pub(crate) version: u64,
 }
@@ -36,8 +40,12 @@ pub(crate) struct Topic {
     pub(crate) name: Arc<str>,
     pub(crate) id: Uuid,
     pub(crate) error: Option<ErrorCode>,
+    /// The brokers' own, which no pattern matches.
+    pub(crate) is_internal: bool,
     /// By index.
     pub(crate) partitions: Vec<Partition>,
+    /// The brokers that have each; kept only where brokers say in which rack they stand.
+    pub(crate) replicas: Vec<Vec<i32>>,
 }
 
 /// Who leads a partition.
@@ -50,6 +58,20 @@ pub(crate) struct Partition {
 impl Cluster {
     pub(crate) fn topic(&self, name: &str) -> Option<&Topic> {
         self.topics.get(name)
+    }
+
+    /// Those that are known, in order.
+    pub(crate) fn topics(&self) -> impl Iterator<Item = &Topic> {
+        self.topics.values()
+    }
+
+    /// The racks in which each of the topic's partitions has replicas.
+    pub(crate) fn racks_of(&self, topic: &Topic) -> Vec<BTreeSet<Arc<str>>> {
+        let racks = |brokers: &Vec<i32>| {
+            let racks = brokers.iter().filter_map(|id| self.racks.get(id).cloned());
+            racks.collect()
+        };
+        topic.replicas.iter().map(racks).collect()
     }
 
     pub(crate) fn name_of(&self, id: &Uuid) -> Option<&Arc<str>> {
@@ -71,6 +93,8 @@ pub(crate) struct Metadata {
     interest: BTreeMap<Arc<str>, bool>,
     /// Topics of which only the id is known; by name once an answer told that.
     wanted: BTreeSet<Uuid>,
+    /// How many want to know of all topics there are.
+    all: usize,
     age_max: Duration,
     backoff: Backoff,
     stale: bool,
@@ -86,6 +110,7 @@ impl Metadata {
             cluster: Arc::default(),
             interest: BTreeMap::new(),
             wanted: BTreeSet::new(),
+            all: 0,
             age_max,
             backoff,
             stale: true,
@@ -112,6 +137,21 @@ impl Metadata {
         self.wanted.extend(ids);
         self.stale |= is_news;
         is_news
+    }
+
+    /// Somebody wants to know of all topics from now on; or, without `begins`, not any more.
+    pub(crate) fn use_all_topics(&mut self, begins: bool) {
+        if begins {
+            self.all += 1;
+            self.stale |= !self.cluster.is_complete;
+        } else {
+            self.all = self.all.saturating_sub(1);
+        }
+    }
+
+    /// Whether to ask about all topics.
+    pub(crate) fn asks_all(&self) -> bool {
+        self.all > 0
     }
 
     /// The ids to ask about.
@@ -157,6 +197,27 @@ impl Metadata {
         self.pause_until = now + self.backoff.pause(self.failures, random);
     }
 
+    /// A broker answered about `asked`, and another time, or the same, about all topics there are.
+    pub(crate) fn heard_all(
+        &mut self,
+        now: Duration,
+        asked: &[Arc<str>],
+        answer: &MetadataResponse<'_>,
+        all: &MetadataResponse<'_>,
+    ) {
+        // Of what was asked about by name, that answer tells also why it does not exist.
+        let others = all
+            .topics
+            .iter()
+            .filter(|topic| !asked.iter().any(|name| topic.name == Some(name)));
+        let answer = MetadataResponse {
+            topics: answer.topics.iter().chain(others).collect(),
+            ..answer.clone()
+        };
+        self.heard(now, asked, &answer);
+        Arc::make_mut(&mut self.cluster).is_complete = true;
+    }
+
     /// A broker answered about `asked`.
     pub(crate) fn heard(
         &mut self,
@@ -178,6 +239,9 @@ impl Metadata {
                 port,
             };
             cluster.brokers.insert(broker.node_id, place);
+            if let Some(rack) = broker.rack.filter(|rack| !rack.is_empty()) {
+                cluster.racks.insert(broker.node_id, rack.into());
+            }
         }
         for heard in &answer.topics {
             let Some(name) = heard.name else { continue };
@@ -185,6 +249,7 @@ impl Metadata {
             let name = known.map_or_else(|| Arc::from(name), |topic| Arc::clone(&topic.name));
             let same = known.filter(|topic| topic.id == heard.topic_id);
             let mut partitions: Vec<Partition> = Vec::new();
+            let mut replicas: Vec<Vec<i32>> = Vec::new();
             for partition in &heard.partitions {
                 let Ok(index) = usize::try_from(partition.partition_index) else {
                     continue;
@@ -207,6 +272,10 @@ impl Metadata {
                     leader,
                     leader_epoch: partition.leader_epoch,
                 };
+                if !cluster.racks.is_empty() {
+                    replicas.resize(replicas.len().max(index + 1), Vec::new());
+                    replicas[index] = partition.replica_nodes.iter().collect();
+                }
                 // A broker that lags behind must not undo what is known (KIP-320).
                 let before = same.and_then(|topic| topic.partitions.get(index));
                 partitions[index] = match before {
@@ -223,7 +292,9 @@ impl Metadata {
                 name: Arc::clone(&name),
                 id: heard.topic_id,
                 error,
+                is_internal: heard.is_internal,
                 partitions,
+                replicas,
             };
             cluster.topics.insert(name, topic);
         }
@@ -399,5 +470,82 @@ mod tests {
             Some(3)
         );
         assert!(metadata.cluster().brokers.contains_key(&3));
+    }
+
+    #[test]
+    fn all_topics_are_known_while_somebody_wants_that_and_those_asked_about_keep_their_reasons() {
+        let mut metadata = metadata();
+        metadata.use_topic("missing");
+        metadata.heard(ms(0), &metadata.topics(), &answer(1, 5));
+        assert_eq!((metadata.due(), metadata.asks_all()), (AGE, false));
+        metadata.use_all_topics(true);
+        assert!(metadata.asks_all() && metadata.due() <= ms(100));
+        let missing = MetadataResponse {
+            topics: Array::from([MetadataResponseTopic {
+                name: Some("missing"),
+                error_code: ErrorCode::UnknownTopicOrPartition.id(),
+                ..Default::default()
+            }]),
+            ..answer(1, 5)
+        };
+        metadata.heard_all(ms(100), &metadata.topics(), &missing, &answer(1, 5));
+        let cluster = metadata.cluster();
+        assert!(cluster.is_complete);
+        let names: Vec<&str> = cluster.topics().map(|topic| &*topic.name).collect();
+        assert_eq!(names, ["missing", "t"]);
+        let why = cluster.topic("missing").and_then(|topic| topic.error);
+        assert_eq!(why, Some(ErrorCode::UnknownTopicOrPartition));
+        metadata.use_all_topics(false);
+        metadata.heard(ms(200), &metadata.topics(), &missing);
+        assert!(!metadata.cluster().is_complete);
+    }
+
+    #[test]
+    fn a_topic_of_which_the_id_is_known_is_asked_about_until_its_name_is_and_by_name_from_then_on()
+    {
+        let mut metadata = metadata();
+        metadata.heard(ms(0), &[], &MetadataResponse::default());
+        let ids = [Uuid::from_u128(7), Uuid::from_u128(8)];
+        assert!(metadata.use_topic_ids(ids.into()));
+        assert!(!metadata.use_topic_ids(ids.into()), "no news");
+        assert!(metadata.due() <= ms(100));
+        assert_eq!(metadata.ids(), ids);
+        metadata.heard(ms(100), &metadata.topics(), &answer(1, 5));
+        metadata.heard_ids(&ids);
+        assert!(metadata.ids().is_empty());
+        assert_eq!(metadata.topics(), [Arc::from("t")]);
+    }
+
+    #[test]
+    fn the_racks_of_a_partitions_replicas_are_known_where_brokers_say_theirs() {
+        let mut metadata = metadata();
+        let mut answer = answer(1, 5);
+        answer.topics = answer
+            .topics
+            .iter()
+            .map(|mut topic| {
+                let partition = MetadataResponsePartition {
+                    replica_nodes: Array::from([2, 1]),
+                    ..topic.partitions.first().unwrap_or_default()
+                };
+                topic.partitions = Array::from([partition]);
+                topic
+            })
+            .collect();
+        metadata.heard(ms(0), &[], &answer);
+        let cluster = metadata.cluster();
+        assert!(cluster.topic("t").unwrap().replicas.is_empty());
+        answer.brokers = answer
+            .brokers
+            .iter()
+            .map(|broker| MetadataResponseBroker {
+                rack: (broker.node_id == 2).then_some("r2"),
+                ..broker
+            })
+            .collect();
+        metadata.heard(ms(1), &[], &answer);
+        let cluster = metadata.cluster();
+        let racks = cluster.racks_of(cluster.topic("t").unwrap());
+        assert_eq!(racks, [[Arc::from("r2")].into()]);
     }
 }

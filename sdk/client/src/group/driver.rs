@@ -17,7 +17,7 @@ use tokio::time::sleep_until;
 
 use super::Shared;
 use crate::connection::{Connection, Reply};
-use crate::core::group::assignor::Partitions;
+use crate::core::group::assignor::Layout;
 use crate::core::group::member::{Call, Identity, Step};
 use crate::core::group::seat::Seat;
 use crate::error::{Error, ErrorKind, Result};
@@ -37,7 +37,7 @@ const VERSION_LEAVE_MANY: i16 = 3;
 enum Outcome {
     Found(Result<()>),
     Joined(Result<Reply>),
-    Counted(Result<Partitions>),
+    Counted(Result<Layout>),
     Synced(Result<Reply>),
     Beaten(Result<ErrorCode>),
     Left,
@@ -54,7 +54,14 @@ pub(super) async fn run(group: Arc<Shared>) {
     let mut connection: Option<Connection> = None;
     let mut cluster = group.client.shared.watch_cluster();
     let mut polls = 0;
+    // As long as the member has to match topics itself.
+    let mut all_topics = None;
     loop {
+        let matches = group.member().is_some_and(|seat| seat.pattern().is_some());
+        if matches != all_topics.is_some() {
+            all_topics = matches.then(|| group.client.shared.use_all_topics());
+            group.cluster_changed();
+        }
         let now = group.client.shared.now();
         let polled = group.polls.load(Ordering::Relaxed);
         let asks = polled != polls || group.waiting.load(Ordering::Relaxed);
@@ -134,6 +141,13 @@ impl Shared {
             }
         };
         if let Some(mut seat) = self.member() {
+            if let Some(pattern) = seat.pattern().filter(|_| cluster.is_complete) {
+                let topics = cluster.topics().filter(|topic| {
+                    topic.error.is_none() && !topic.is_internal && pattern.matches(&topic.name)
+                });
+                let names = topics.map(|topic| Arc::clone(&topic.name)).collect();
+                seat.matched(names);
+            }
             if let Some(member) = seat.as_classic() {
                 member.cluster_changed(count);
             }
@@ -397,21 +411,29 @@ pub(super) fn ms(duration: Duration) -> i32 {
 }
 
 impl crate::client::Shared {
-    /// How many partitions these topics have, once the cluster told of each whether it exists; those that do not are left out.
+    /// How many partitions these topics have, and where, once the cluster told of each whether it exists; those that do not are left out.
     async fn count_partitions(
         &self,
         names: &BTreeSet<Arc<str>>,
         timeout: Duration,
-    ) -> Result<Partitions> {
+    ) -> Result<Layout> {
         self.heard_of(names, timeout).await?;
         let cluster = self.cluster();
-        let known = names.iter().filter_map(|name| {
-            let topic = cluster.topic(name).filter(|topic| topic.error.is_none())?;
-            Some((
-                Arc::clone(name),
-                i32::try_from(topic.partitions.len()).ok()?,
-            ))
-        });
-        Ok(known.collect())
+        let mut layout = Layout::default();
+        for name in names {
+            let Some(topic) = cluster.topic(name).filter(|topic| topic.error.is_none()) else {
+                continue;
+            };
+            let Ok(count) = i32::try_from(topic.partitions.len()) else {
+                continue;
+            };
+            layout.counts.insert(Arc::clone(name), count);
+            if !topic.replicas.is_empty() {
+                layout
+                    .racks
+                    .insert(Arc::clone(name), cluster.racks_of(topic));
+            }
+        }
+        Ok(layout)
     }
 }

@@ -36,7 +36,7 @@ impl Shared {
         }
         let version = coordinator.version::<ConsumerGroupHeartbeatRequest<'_>>(i16::MAX)?;
         let pattern = match &beat.topics {
-            Some(Topics::Matching(pattern)) => Some(&**pattern),
+            Some(Topics::Matching(pattern)) => Some(pattern.as_str()),
             Some(Topics::Named(_)) | None => beat.drops_pattern.then_some(""),
         };
         if pattern.is_some() && version < VERSION_PATTERN {

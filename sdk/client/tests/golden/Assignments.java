@@ -14,6 +14,62 @@ public class Assignments {
         for (int i = 0; i < 30; i++) one(new RoundRobinAssignor(), 1);
         for (int i = 0; i < 30; i++) one(new StickyAssignor(), 3);
         for (int i = 0; i < 30; i++) one(new CooperativeStickyAssignor(), 4);
+        for (int i = 0; i < 120; i++) inRacks();
+    }
+
+    /** Members and replicas that say where they stand (KIP-881). */
+    static void inRacks() {
+        int topics = 1 + random.nextInt(4), racks = 1 + random.nextInt(4), replicas = 1 + random.nextInt(3);
+        boolean equal = random.nextBoolean(), together = random.nextBoolean();
+        Node[] brokers = new Node[racks + 1 + random.nextInt(3)];
+        for (int id = 0; id < brokers.length; id++)
+            brokers[id] = new Node(id, "h", 9, random.nextInt(12) == 0 ? null : "r" + id % racks);
+        int size = 1 + random.nextInt(9);
+        StringBuilder line = new StringBuilder("group range");
+        Map<String, List<PartitionInfo>> wanted = new TreeMap<>();
+        List<Member> members = new ArrayList<>();
+        for (int member = 1 + random.nextInt(6); member > 0; member--)
+            members.add(member(members.size(), topics, equal));
+        for (int topic = 0; topic < topics; topic++) {
+            String name = "t" + topic;
+            if (members.stream().noneMatch(member -> member.topics.contains(name))) continue;
+            int count = together ? size : 1 + random.nextInt(9);
+            line.append(' ').append(name).append('=').append(count);
+            List<PartitionInfo> infos = new ArrayList<>();
+            for (int partition = 0; partition < count; partition++) {
+                Set<Node> on = new LinkedHashSet<>();
+                for (int replica = 0; replica < replicas; replica++) on.add(brokers[random.nextInt(brokers.length)]);
+                Node[] nodes = on.toArray(new Node[0]);
+                infos.add(new PartitionInfo(name, partition, nodes[0], nodes, nodes));
+                Set<String> stand = new TreeSet<>();
+                for (Node node : nodes) if (node.rack() != null) stand.add(node.rack());
+                line.append(partition == 0 ? ':' : ',').append(stand.isEmpty() ? "-" : String.join("+", stand));
+            }
+            wanted.put(name, infos);
+        }
+        System.out.println(line);
+        Map<String, Subscription> subscriptions = new HashMap<>();
+        Map<String, String> bytes = new TreeMap<>();
+        for (Member member : members) {
+            Optional<String> rack =
+                random.nextInt(5) == 0 ? Optional.empty() : Optional.of("r" + random.nextInt(racks + random.nextInt(2)));
+            Subscription subscription = new Subscription(member.topics, null, Collections.emptyList(), -1, rack);
+            ByteBuffer written = ConsumerProtocol.serializeSubscription(subscription);
+            bytes.put(member.id, HexFormat.of().formatHex(written.array(), 0, written.limit()));
+            Subscription read = ConsumerProtocol.deserializeSubscription(written);
+            read.setGroupInstanceId(Optional.ofNullable(member.instance));
+            subscriptions.put(member.id, read);
+        }
+        print(members, bytes, new RangeAssignor().assignPartitions(wanted, subscriptions));
+    }
+
+    static void print(List<Member> members, Map<String, String> bytes, Map<String, List<TopicPartition>> assigned) {
+        for (Member member : members) {
+            StringBuilder gets = new StringBuilder();
+            for (TopicPartition place : assigned.get(member.id)) gets.append(' ').append(place);
+            System.out.println("member " + member.id + ' ' + (member.instance == null ? "-" : member.instance) + ' '
+                + bytes.get(member.id) + gets);
+        }
     }
 
     static class Member {
@@ -88,12 +144,7 @@ public class Assignments {
         StringBuilder line = new StringBuilder("group ").append(assignor.name());
         wanted.forEach((topic, count) -> line.append(' ').append(topic).append('=').append(count));
         System.out.println(line);
-        for (Member member : members) {
-            StringBuilder gets = new StringBuilder();
-            for (TopicPartition place : assigned.get(member.id)) gets.append(' ').append(place);
-            System.out.println("member " + member.id + ' ' + (member.instance == null ? "-" : member.instance) + ' '
-                + bytes.get(member.id) + gets);
-        }
+        print(members, bytes, assigned);
         return assigned;
     }
 

@@ -133,10 +133,7 @@ async fn a_topic_that_grows_or_is_made_later_is_shared_out_too() {
     let peer = Peer::start().await;
     let later = format!("{}-later", peer.topic);
     // Asking must not create it.
-    let client = Client::builder(
-        std::env::var("HIGHWATER_BOOTSTRAP")
-            .unwrap_or_else(|_| peer.engine.as_ref().unwrap().0.local_addr().to_string()),
-    );
+    let client = Client::builder(peer.bootstrap());
     let client = client
         .configure(|config| config.auto_create_topics = false)
         .connect()

@@ -3,4 +3,5 @@
 
 mod classic;
 mod consumer;
+mod pattern;
 mod peer;

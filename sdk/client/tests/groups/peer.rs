@@ -39,7 +39,6 @@ impl Peer {
                 properties.set("group.consumer.heartbeat.interval.ms", "50");
                 properties.set("group.consumer.min.session.timeout.ms", "500");
                 properties.set("group.consumer.session.timeout.ms", "6000");
-                properties.set("group.consumer.regex.refresh.interval.ms", "100");
                 properties.set("offsets.topic.num.partitions", "3");
                 let engine = Engine::start(Settings::parse(&properties).unwrap()).unwrap();
                 (engine.local_addr().to_string(), Some((engine, dir)))
@@ -61,6 +60,14 @@ impl Peer {
             group: format!("g-{name}"),
             topic: name,
             engine,
+        }
+    }
+
+    /// Where to reach it.
+    pub(crate) fn bootstrap(&self) -> String {
+        match &self.engine {
+            Some((engine, _)) => engine.local_addr().to_string(),
+            None => std::env::var("HIGHWATER_BOOTSTRAP").unwrap(),
         }
     }
 

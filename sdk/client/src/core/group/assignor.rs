@@ -1,14 +1,14 @@
 //! How the leader of a classic group shares partitions out: by Kafka's rules, so that it does not matter whose client leads.
 //!
-//! An assignor knows members and how many partitions each topic has; it is the same function on every machine. Racks are not
-//! considered: what Kafka's assignors do without racks is done always.
+//! An assignor knows members, how many partitions each topic has and, for range, where their replicas stand; it is the same
+//! function on every machine. The sticky ones do not consider racks: what Kafka's do without is done always.
 
 mod cooperative;
 mod range;
 mod round_robin;
 mod sticky;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -54,10 +54,11 @@ impl Assignor {
     pub(crate) fn assign(
         self,
         members: &[Subscriber],
-        partitions: &Partitions,
+        layout: &Layout,
     ) -> Vec<Vec<TopicPartition>> {
+        let partitions = &layout.counts;
         match self {
-            Self::Range => range::assign(members, partitions),
+            Self::Range => range::assign(members, layout),
             Self::RoundRobin => round_robin::assign(members, partitions),
             Self::Sticky => sticky::assign(members, partitions),
             Self::CooperativeSticky => cooperative::assign(members, partitions),
@@ -96,6 +97,23 @@ impl FromStr for Assignor {
 
 /// How many partitions each topic has; topics that do not exist are not in it.
 pub(crate) type Partitions = BTreeMap<Arc<str>, i32>;
+
+/// What is to be shared out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Layout {
+    pub(crate) counts: Partitions,
+    /// The racks in which each partition has replicas; a topic where no broker says in which it stands is not in it.
+    pub(crate) racks: BTreeMap<Arc<str>, Vec<BTreeSet<Arc<str>>>>,
+}
+
+impl From<Partitions> for Layout {
+    fn from(counts: Partitions) -> Self {
+        Self {
+            counts,
+            racks: BTreeMap::new(),
+        }
+    }
+}
 
 /// The order of members for range and round robin: static ones by their instance, then the others by their id.
 fn in_order(members: &[Subscriber]) -> Vec<usize> {

@@ -306,6 +306,10 @@ impl Member {
         if !self.is_member() && matches!(self.stage, Stage::Prepare) {
             return Step::Wait(None);
         }
+        if !self.is_member() && self.topics.is_empty() {
+            // Nothing matches its pattern yet.
+            return Step::Wait(None);
+        }
         if !self.has_coordinator {
             return self.send(Call::FindCoordinator);
         }

@@ -24,6 +24,8 @@ pub(crate) struct Subscriber {
     pub(crate) id: Arc<str>,
     pub(crate) instance: Option<Arc<str>>,
     pub(crate) topics: BTreeSet<Arc<str>>,
+    /// Where it stands.
+    pub(crate) rack: Option<Arc<str>>,
     /// What it says it has, or had.
     pub(crate) owned: Vec<TopicPartition>,
     /// The generation in which it got that; -1 when it does not say.
@@ -58,6 +60,7 @@ impl Subscriber {
             id: member.member_id.into(),
             instance: member.group_instance_id.map(Arc::from),
             topics: said.topics.iter().map(Arc::from).collect(),
+            rack: said.rack_id.filter(|rack| !rack.is_empty()).map(Arc::from),
             owned,
             generation,
             version,

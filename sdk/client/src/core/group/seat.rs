@@ -9,7 +9,7 @@ use highwater_wire::message::ConsumerGroupHeartbeatResponse;
 
 use crate::core::group::consumer_member::ConsumerMember;
 use crate::core::group::member::{Identity, Member, Rules, Step};
-use crate::core::group::topics::Topics;
+use crate::core::group::topics::{Pattern, Topics};
 use crate::error::TopicPartition;
 
 /// A member, and what it becomes where the consumer protocol is not to be had.
@@ -18,6 +18,8 @@ pub(crate) struct Seat {
     member: Either,
     /// How a classic member would behave; gone once the coordinator took the other one.
     fallback: Option<Rules>,
+    /// Of topics, that a classic member has to match itself.
+    pattern: Option<Pattern>,
 }
 
 #[derive(Debug)]
@@ -38,10 +40,12 @@ macro_rules! either {
 
 impl Seat {
     /// By the classic protocol.
-    pub(crate) fn classic(member: Member) -> Self {
+    pub(crate) fn classic(now: Duration, rules: Rules, topics: &Topics) -> Self {
+        let names = topics.names().cloned().collect();
         Self {
-            member: Either::Classic(Box::new(member)),
+            member: Either::Classic(Box::new(Member::new(now, rules, names))),
             fallback: None,
+            pattern: topics.pattern().cloned(),
         }
     }
 
@@ -50,6 +54,21 @@ impl Seat {
         Self {
             member: Either::Consumer(Box::new(member)),
             fallback,
+            pattern: None,
+        }
+    }
+
+    /// The pattern that topics have to be matched with, because the coordinator does not.
+    pub(crate) fn pattern(&self) -> Option<&Pattern> {
+        self.pattern.as_ref()
+    }
+
+    /// These topics match the pattern.
+    pub(crate) fn matched(&mut self, topics: BTreeSet<Arc<str>>) {
+        if let Either::Classic(member) = &mut self.member
+            && self.pattern.is_some()
+        {
+            member.subscribe(topics);
         }
     }
 
@@ -80,9 +99,12 @@ impl Seat {
 
     pub(crate) fn subscribe(&mut self, topics: Topics) {
         match (&mut self.member, topics) {
-            (Either::Classic(member), Topics::Named(names)) => member.subscribe(names),
-            // What a pattern matches is found out where the cluster is known.
-            (Either::Classic(_), Topics::Matching(_)) => {}
+            (Either::Classic(member), Topics::Named(names)) => {
+                self.pattern = None;
+                member.subscribe(names);
+            }
+            // What it matches is found out where the cluster is known.
+            (Either::Classic(_), Topics::Matching(pattern)) => self.pattern = Some(pattern),
             (Either::Consumer(member), topics) => member.subscribe(topics),
         }
     }
@@ -178,7 +200,8 @@ impl Seat {
             why,
             "the consumer protocol is not offered, joining by the classic one"
         );
-        let names: BTreeSet<Arc<str>> = tried.topics().names().cloned().collect();
+        self.pattern = tried.topics().pattern().cloned();
+        let names = tried.topics().names().cloned().collect();
         let mut member = Member::new(tried.polled_at(), rules, names);
         if tried.has_coordinator() {
             member.has_found();

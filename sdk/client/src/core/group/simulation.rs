@@ -337,7 +337,7 @@ impl World {
         let coordinator = &mut self.coordinator;
         match call {
             Call::FindCoordinator => actor.member.found(now, 200, ErrorCode::None),
-            Call::Count(_) => actor.member.counted(&counts),
+            Call::Count(_) => actor.member.counted(&counts.into()),
             Call::Join {
                 member_id,
                 mut protocols,

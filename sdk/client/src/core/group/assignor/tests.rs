@@ -12,17 +12,19 @@ fn member(id: &str, topics: &[&str]) -> Subscriber {
         id: id.into(),
         instance: None,
         topics: topics.iter().map(|topic| Arc::from(*topic)).collect(),
+        rack: None,
         owned: Vec::new(),
         generation: -1,
         version: 3,
     }
 }
 
-fn counts(counts: &[(&str, i32)]) -> Partitions {
-    counts
+fn counts(counts: &[(&str, i32)]) -> Layout {
+    let counts: Partitions = counts
         .iter()
         .map(|(topic, count)| (Arc::from(*topic), *count))
-        .collect()
+        .collect();
+    counts.into()
 }
 
 fn shown(assigned: &[Vec<TopicPartition>]) -> Vec<String> {
@@ -54,6 +56,38 @@ fn ranges_are_contiguous_and_static_members_come_first() {
     );
 }
 
+fn stands(mut member: Subscriber, rack: &str) -> Subscriber {
+    member.rack = Some(rack.into());
+    member
+}
+
+#[test]
+fn members_get_what_has_a_replica_in_their_rack_and_topics_of_a_size_meet() {
+    let members = [
+        stands(member("a", &["t", "u"]), "r1"),
+        stands(member("b", &["t", "u"]), "r0"),
+    ];
+    let mut layout = counts(&[("t", 4), ("u", 4)]);
+    let racks = |of: [&str; 4]| of.map(|rack| [Arc::from(rack)].into()).to_vec();
+    layout
+        .racks
+        .insert("t".into(), racks(["r0", "r1", "r0", "r1"]));
+    let assigned = Assignor::Range.assign(&members, &layout);
+    assert_eq!(shown(&assigned), ["t-1 t-3 u-0 u-1", "t-0 t-2 u-2 u-3"]);
+    layout
+        .racks
+        .insert("u".into(), racks(["r0", "r1", "r0", "r1"]));
+    let assigned = Assignor::Range.assign(&members, &layout);
+    assert_eq!(shown(&assigned), ["t-1 t-3 u-1 u-3", "t-0 t-2 u-0 u-2"]);
+    // Where every partition is in every rack, it does not matter.
+    let all: BTreeSet<Arc<str>> = ["r0".into(), "r1".into()].into();
+    for racks in layout.racks.values_mut() {
+        racks.fill(all.clone());
+    }
+    let assigned = Assignor::Range.assign(&members, &layout);
+    assert_eq!(shown(&assigned), ["t-0 t-1 u-0 u-1", "t-2 t-3 u-2 u-3"]);
+}
+
 #[test]
 fn round_robin_passes_over_who_did_not_subscribe() {
     let members = [
@@ -69,7 +103,7 @@ fn round_robin_passes_over_who_did_not_subscribe() {
 fn a_partition_that_moves_is_given_to_nobody_until_its_owner_let_it_go() {
     let partitions = counts(&[("t", 4)]);
     let mut members = [member("a", &["t"]), member("b", &["t"])];
-    members[0].owned = all(&partitions).collect();
+    members[0].owned = all(&partitions.counts).collect();
     members[0].generation = 3;
     members[1].generation = 3;
     let assigned = Assignor::CooperativeSticky.assign(&members, &partitions);
@@ -101,17 +135,18 @@ fn what_two_claim_from_one_generation_is_neither_ones() {
 type Drawn = (u8, Vec<(usize, i32)>, i32);
 
 /// Members `m0..` with some of five topics each, and what they claim to have.
-fn group() -> impl Strategy<Value = (Vec<Subscriber>, Partitions)> {
+fn group() -> impl Strategy<Value = (Vec<Subscriber>, Layout)> {
     let claims = prop::collection::vec((0..5usize, 0..9i32), 0..12);
     let members = prop::collection::vec((1u8..32, claims, -1..3i32), 1..8);
     let sizes = prop::collection::vec(0..8i32, 5);
     (members, sizes, any::<bool>()).prop_map(|(members, sizes, equal)| {
         let name = |topic: usize| Arc::from(format!("t{topic}").as_str());
-        let partitions = sizes
+        let partitions: Partitions = sizes
             .iter()
             .enumerate()
             .map(|(topic, count)| (name(topic), *count))
             .collect();
+        let partitions = partitions.into();
         let first = members[0].0;
         let subscriber = |(index, (topics, claims, generation)): (usize, Drawn)| {
             let topics = if equal { first } else { topics };
@@ -151,7 +186,7 @@ proptest! {
                     prop_assert!(given.insert(place.clone()), "{} twice by {}", place, assignor);
                 }
             }
-            let wanted: BTreeSet<TopicPartition> = all(&partitions)
+            let wanted: BTreeSet<TopicPartition> = all(&partitions.counts)
                 .filter(|place| members.iter().any(|member| member.topics.contains(&place.topic)))
                 .collect();
             prop_assert_eq!(given, wanted);
@@ -206,7 +241,7 @@ proptest! {
         }
         let given: usize = members.iter().map(|member| member.owned.len()).sum();
         let wanted = |place: &TopicPartition| members.iter().any(|member| member.topics.contains(&place.topic));
-        prop_assert_eq!(given, all(&partitions).filter(wanted).count());
+        prop_assert_eq!(given, all(&partitions.counts).filter(wanted).count());
     }
 }
 
@@ -216,7 +251,7 @@ const GOLDEN: &str = include_str!("../../../../tests/golden/assignments.txt");
 /// A group with what its members said, and what Kafka gave them.
 struct Golden {
     assignor: Assignor,
-    partitions: Partitions,
+    layout: Layout,
     members: Vec<Subscriber>,
     /// Their subscriptions, as Kafka wrote them.
     said: Vec<Vec<u8>>,
@@ -229,14 +264,30 @@ fn golden() -> Vec<Golden> {
         let mut words = line.split(' ');
         if words.next() == Some("group") {
             let assignor = words.next().unwrap().parse().unwrap();
-            let count = |word: &str| {
+            let mut layout = Layout::default();
+            for word in words {
                 let (topic, count) = word.split_once('=').unwrap();
-                (Arc::from(topic), count.parse().unwrap())
-            };
-            let partitions = words.map(count).collect();
+                let (count, racks) = count.split_once(':').unwrap_or((count, ""));
+                let topic: Arc<str> = topic.into();
+                layout
+                    .counts
+                    .insert(Arc::clone(&topic), count.parse().unwrap());
+                if !racks.is_empty() {
+                    let of_one = |racks: &str| {
+                        racks
+                            .split('+')
+                            .filter(|rack| *rack != "-")
+                            .map(Arc::from)
+                            .collect()
+                    };
+                    layout
+                        .racks
+                        .insert(topic, racks.split(',').map(of_one).collect());
+                }
+            }
             groups.push(Golden {
                 assignor,
-                partitions,
+                layout,
                 members: Vec::new(),
                 said: Vec::new(),
                 given: Vec::new(),
@@ -278,9 +329,9 @@ fn every_group_is_given_what_kafka_gives_it() {
             .collect()
     };
     let groups = golden();
-    assert_eq!(groups.len(), 270);
+    assert_eq!(groups.len(), 390);
     for (index, group) in groups.iter().enumerate() {
-        let ours = group.assignor.assign(&group.members, &group.partitions);
+        let ours = group.assignor.assign(&group.members, &group.layout);
         assert_eq!(
             sorted(&ours),
             sorted(&group.given),
@@ -302,7 +353,7 @@ fn a_member_that_has_nothing_yet_says_so_byte_for_byte_as_kafkas_does() {
                     topics,
                     owned: &nothing,
                     generation: -1,
-                    rack: None,
+                    rack: member.rack.as_deref(),
                     previous: None,
                 };
                 assert_eq!(ours.write(group.assignor), *theirs);

@@ -4,6 +4,7 @@ use highwater_wire::message::consumer_group_heartbeat::{Assignment, TopicPartiti
 
 use super::*;
 use crate::core::group::member::Failure;
+use crate::core::group::topics::Pattern;
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
 /// The middle of the jitter.
@@ -87,10 +88,11 @@ impl Scene {
 
     #[track_caller]
     fn beats(&mut self) -> Beat {
-        match self.step() {
-            Step::Send(Call::Beat(beat)) => beat,
-            other => panic!("it does not beat: {other:?}"),
-        }
+        let step = self.step();
+        let Step::Send(Call::Beat(beat)) = step else {
+            panic!("it does not beat: {step:?}")
+        };
+        beat
     }
 
     #[track_caller]
@@ -451,7 +453,7 @@ fn a_refusal_that_does_not_pass_is_told_and_tried_again_when_the_application_ask
 
 #[test]
 fn a_pattern_is_said_once_and_taken_back_for_names() {
-    let pattern = Topics::Matching("t.*".into());
+    let pattern = Topics::Matching(Pattern::parse("t.*").unwrap());
     let mut scene = Scene::with(rules(), pattern.clone());
     scene.finds();
     let joins = scene.beats();

@@ -8,7 +8,7 @@ use highwater_wire::ErrorCode;
 use highwater_wire::message::{JoinGroupResponse, SyncGroupResponse};
 
 use super::{Event, Failure, Identity, Lead, Leaving, Member, Stage};
-use crate::core::group::assignor::{Assignor, Partitions};
+use crate::core::group::assignor::{Assignor, Layout};
 use crate::core::group::protocol::{Subscriber, read_assignment, write_assignment};
 use crate::error::TopicPartition;
 
@@ -109,18 +109,18 @@ impl Member {
     }
 
     /// The leader's topics were counted; those that do not exist are not in it.
-    pub(crate) fn counted(&mut self, counts: &Partitions) {
+    pub(crate) fn counted(&mut self, layout: &Layout) {
         self.under_way = false;
         let Stage::Assign(lead) = &self.stage else {
             return;
         };
         let topics = lead.topics();
-        let of = |topic: &Arc<str>| counts.get(topic).copied().unwrap_or(0);
+        let of = |topic: &Arc<str>| layout.counts.get(topic).copied().unwrap_or(0);
         let protocol = lead.assignor;
         let assignments = if lead.skip {
             Vec::new()
         } else {
-            assignments(lead, counts)
+            assignments(lead, layout)
         };
         self.counted = Some(
             topics
@@ -251,8 +251,8 @@ impl Member {
     }
 }
 
-fn assignments(lead: &Lead, counts: &Partitions) -> Vec<(Arc<str>, Vec<u8>)> {
-    let assigned = lead.assignor.assign(&lead.members, counts);
+fn assignments(lead: &Lead, layout: &Layout) -> Vec<(Arc<str>, Vec<u8>)> {
+    let assigned = lead.assignor.assign(&lead.members, layout);
     let members = lead.members.iter().zip(&assigned);
     members
         .map(|(member, places)| {

@@ -200,7 +200,8 @@ fn the_leader_counts_the_topics_of_all_and_gives_every_member_its_part() {
     scene.member.joined(scene.now, RANDOM, &answer);
     assert_eq!(scene.step(), Step::Send(Call::Count(topics)));
     // The other topic does not exist.
-    scene.member.counted(&[("t".into(), 3)].into());
+    let counts: Partitions = [("t".into(), 3)].into();
+    scene.member.counted(&counts.into());
     assert!(scene.member.misses_topics());
     let Step::Send(Call::Sync { assignments, .. }) = scene.step() else {
         panic!()
