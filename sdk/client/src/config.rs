@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use highwater_record::Compression;
 
+use crate::consumer::Commit;
 use crate::core::group::assignor::Assignor;
 use crate::error::{Error, Result};
 use crate::partitioner::{Partitioner, Rule};
@@ -307,10 +308,8 @@ pub struct GroupConfig {
     /// `partition.assignment.strategy` (range, cooperative-sticky): in the order of preference. The default gets along with
     /// Java's, librdkafka's and sarama's.
     pub assignors: Vec<Assignor>,
-    /// `enable.auto.commit` (true): commits what was handed out before the application asked for more.
-    pub auto_commit: bool,
-    /// `auto.commit.interval.ms` (5 s): how often.
-    pub auto_commit_interval: Duration,
+    /// `enable.auto.commit` (its watermark every 5 s; see [`Commit`]): when what was handed out is committed.
+    pub commit: Commit,
 }
 
 /// `group.protocol`: how a group's members come to share its partitions.
@@ -359,8 +358,7 @@ impl Default for GroupConfig {
             heartbeat_interval: Duration::from_secs(3),
             poll_interval_max: Duration::from_secs(300),
             assignors: vec![Assignor::Range, Assignor::CooperativeSticky],
-            auto_commit: true,
-            auto_commit_interval: Duration::from_secs(5),
+            commit: Commit::default(),
         }
     }
 }

@@ -203,15 +203,13 @@ impl Shared {
     }
 
     /// The application waits for records until what this returns is dropped.
-    pub(crate) fn waiting(&self) -> impl Drop + use<'_> {
-        struct Guard<'a>(&'a AtomicBool);
-        impl Drop for Guard<'_> {
-            fn drop(&mut self) {
-                self.0.store(false, Ordering::Relaxed);
-            }
-        }
+    pub(crate) fn waiting(self: &Arc<Self>) -> Waiting {
         self.waiting.store(true, Ordering::Relaxed);
-        Guard(&self.waiting)
+        Waiting(Arc::clone(self))
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        &self.id
     }
 
     /// Whether the application has to do something, as far as known without a lock.
@@ -361,4 +359,14 @@ fn seat(client: &Client, config: &GroupConfig, topics: Topics, rack: Option<Stri
     let bytes = *bytes.first_chunk().expect("two words are sixteen bytes");
     let id = Builder::from_random_bytes(bytes).into_uuid().to_string();
     Seat::consumer(ConsumerMember::new(now, rules, topics, id.into()), fallback)
+}
+
+/// The application waits for records as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Waiting(Arc<Shared>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.waiting.store(false, Ordering::Relaxed);
+    }
 }

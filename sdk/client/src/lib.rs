@@ -93,7 +93,8 @@ pub use config::{
     ProducerConfig,
 };
 pub use consumer::{
-    Consumer, ConsumerBuilder, ConsumerRecord, Rebalance, RecordBatch, RecordRef, Start,
+    Commit, Consumer, ConsumerBuilder, ConsumerRecord, PartitionStream, Partitions, Rebalance,
+    RecordBatch, RecordRef, RecordStream, Start,
 };
 pub use core::group::assignor::{Assignor, UnknownAssignor};
 pub use error::{BoxError, Error, ErrorKind, Result, TopicPartition, Written};

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use crossbeam::queue::ArrayQueue;
 use highwater_record::{Codec, Decompressor, HeaderField, Headers, Limits, Records, TimestampType};
 
+use super::track::{Mark, Track};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Batches' memory to be used again, shared by a consumer and the batches it handed out.
@@ -92,10 +93,13 @@ struct Inner {
     topic: Arc<str>,
     partition: i32,
     next_offset: i64,
+    leader_epoch: i32,
     high_watermark: i64,
     wire_bytes: usize,
     codec: Codec,
     timestamp_type: TimestampType,
+    /// Where it is marked that records are dealt with, if anybody wants to know.
+    mark: Option<Mark>,
     /// The uncompressed batch as it came; else the records are in `buffers.page`.
     plain: Option<Bytes>,
     buffers: Buffers,
@@ -179,14 +183,43 @@ impl RecordBatch {
             topic: Arc::clone(source.topic),
             partition: source.partition,
             next_offset: header.next_offset().get(),
+            leader_epoch: header.leader_epoch().get(),
             high_watermark: source.high_watermark,
             wire_bytes: batch.len(),
             codec,
             timestamp_type: header.attributes().timestamp_type(),
+            mark: None,
             plain: (codec == Codec::None).then(|| bytes.slice_ref(batch.body())),
             buffers,
             scratch: Arc::clone(scratch),
         })))
+    }
+
+    /// Has marks go to `track` from here on. The batch is nobody else's yet.
+    pub(super) fn follow(&mut self, track: &Arc<Track>) {
+        let Some(first_offset) = self.offset(0) else {
+            return;
+        };
+        let mark = track.hand_out(self, first_offset);
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            inner.mark = Some(mark);
+        }
+    }
+
+    pub(super) fn offset(&self, index: usize) -> Option<i64> {
+        self.0.buffers.entries.get(index).map(|entry| entry.offset)
+    }
+
+    /// Says that every record of the batch is dealt with, for [`Commit::Watermark`](crate::Commit::Watermark). It has no effect
+    /// once the partition was let go, or was sought to another place; nor where nobody wants to know.
+    pub fn done(self) {
+        self.mark_done();
+    }
+
+    pub(super) fn mark_done(&self) {
+        if let Some(mark) = &self.0.mark {
+            mark.batch();
+        }
     }
 
     /// The topic's name.
@@ -197,6 +230,12 @@ impl RecordBatch {
     /// The partition.
     pub fn partition(&self) -> i32 {
         self.0.partition
+    }
+
+    /// The epoch of the leader that took these records; -1 where the broker keeps none. Together with
+    /// [`next_offset`](Self::next_offset) it is what to commit after this batch.
+    pub fn leader_epoch(&self) -> i32 {
+        self.0.leader_epoch
     }
 
     /// How many records there are, from the consumer's position on.
@@ -244,11 +283,14 @@ impl RecordBatch {
     }
 
     /// Record `index` of the batch, owned: one reference count.
+    #[inline]
     pub fn get(&self, index: usize) -> Option<ConsumerRecord> {
-        let entry = *self.0.buffers.entries.get(index)?;
+        if index >= self.len() {
+            return None;
+        }
         Some(ConsumerRecord {
             batch: self.clone(),
-            entry,
+            index: u32::try_from(index).ok()?,
         })
     }
 }
@@ -381,15 +423,34 @@ impl fmt::Debug for RecordRef<'_> {
 #[derive(Clone)]
 pub struct ConsumerRecord {
     batch: RecordBatch,
-    entry: Entry,
+    /// Invariant: below the batch's length.
+    index: u32,
 }
 
 impl ConsumerRecord {
+    #[inline]
+    fn entry(&self) -> &Entry {
+        &self.batch.0.buffers.entries[self.index as usize]
+    }
+
     /// The record as its batch lends it.
+    #[inline]
     pub fn lend(&self) -> RecordRef<'_> {
         RecordRef {
             bytes: self.batch.0.bytes(),
-            entry: &self.entry,
+            entry: self.entry(),
+        }
+    }
+
+    /// Says that this record is dealt with, for [`Commit::Watermark`](crate::Commit::Watermark): in any order, from any task.
+    /// It has no effect once the partition was let go, or was sought to another place; nor where nobody wants to know.
+    pub fn done(self) {
+        self.mark_done();
+    }
+
+    pub(super) fn mark_done(&self) {
+        if let Some(mark) = &self.batch.0.mark {
+            mark.record(self.index as usize);
         }
     }
 
@@ -404,13 +465,20 @@ impl ConsumerRecord {
     }
 
     /// The record's offset.
+    #[inline]
     pub fn offset(&self) -> i64 {
-        self.entry.offset
+        self.entry().offset
+    }
+
+    /// The epoch of the leader that took it; -1 where the broker keeps none.
+    pub fn leader_epoch(&self) -> i32 {
+        self.batch.leader_epoch()
     }
 
     /// Milliseconds since 1970, as the producer or the broker stamped it.
+    #[inline]
     pub fn timestamp_ms(&self) -> i64 {
-        self.entry.timestamp_ms
+        self.entry().timestamp_ms
     }
 
     /// Whose clock that is.
@@ -419,18 +487,20 @@ impl ConsumerRecord {
     }
 
     /// The key.
+    #[inline]
     pub fn key(&self) -> Option<&[u8]> {
         self.lend().key()
     }
 
     /// The value; `None` is a tombstone.
+    #[inline]
     pub fn value(&self) -> Option<&[u8]> {
         self.lend().value()
     }
 
     /// The headers, in order.
     pub fn headers(&self) -> impl ExactSizeIterator<Item = HeaderField<'_>> + '_ {
-        headers(self.batch.0.bytes(), &self.entry)
+        headers(self.batch.0.bytes(), self.entry())
     }
 }
 

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
+use super::track::Track;
 use crate::config::OffsetReset;
 use crate::consumer::Start;
 use crate::core::group::member::{Event, Failure};
@@ -59,9 +61,18 @@ pub(super) enum Settled {
 
 /// Where reading an assigned partition begins.
 pub(super) enum Place {
+    Committed(Committed),
     Start(Start),
     /// There is no commit, and nowhere to begin without.
     Nowhere,
+}
+
+/// What there is to say and to commit of partitions that are let go.
+pub(super) struct Released {
+    pub(super) positions: BTreeMap<TopicPartition, Option<i64>>,
+    pub(super) offsets: Offsets,
+    /// Where more may be marked until the listener is done.
+    pub(super) tracks: Vec<(TopicPartition, Arc<Track>)>,
 }
 
 type Settling = Pin<Box<dyn Future<Output = Settled> + Send>>;
@@ -72,10 +83,8 @@ pub(super) struct Membership {
     listener: Option<Listener>,
     reset: OffsetReset,
     settling: Option<Settling>,
-    /// Whether positions are committed without the application's saying so.
-    commits: bool,
     /// What was committed by itself last.
-    committed: BTreeMap<TopicPartition, i64>,
+    committed: Offsets,
     /// Why it will never be in the group again.
     fenced: Option<Error>,
 }
@@ -96,26 +105,29 @@ impl Drop for Membership {
 
 impl Membership {
     pub(super) fn new(group: Arc<Shared>, listener: Option<Listener>, reset: OffsetReset) -> Self {
-        let config = &group.config;
-        let commits = config.auto_commit && group.is_member();
         Self {
             listener,
             reset,
             settling: None,
-            commits,
-            committed: BTreeMap::new(),
+            committed: Offsets::new(),
             fenced: None,
             group,
         }
     }
 
     /// Waits for what is under way; `None` when nothing is.
-    ///
-    /// Cancel-safe.
-    pub(super) async fn settled(&mut self) -> Option<Settled> {
-        let settled = self.settling.as_mut()?.await;
+    pub(super) fn poll_settled(&mut self, cx: &mut Context<'_>) -> Poll<Option<Settled>> {
+        let Some(settling) = &mut self.settling else {
+            return Poll::Ready(None);
+        };
+        let settled = ready!(settling.as_mut().poll(cx));
         self.settling = None;
-        Some(settled)
+        Poll::Ready(Some(settled))
+    }
+
+    /// Whether something is under way.
+    pub(super) fn is_settling(&self) -> bool {
+        self.settling.is_some()
     }
 
     /// The next thing the group has to say.
@@ -130,25 +142,37 @@ impl Membership {
         }
     }
 
-    /// Lets partitions go that were read up to these positions.
-    pub(super) fn release(&mut self, positions: BTreeMap<TopicPartition, Option<i64>>) {
+    /// Lets partitions go, once `released` is ready.
+    pub(super) fn release(
+        &mut self,
+        places: Vec<TopicPartition>,
+        released: impl Future<Output = Released> + Send + 'static,
+    ) {
         let (group, listener) = (Arc::clone(&self.group), self.listener.clone());
-        let commits = self.commits;
-        self.committed
-            .retain(|place, _| !positions.contains_key(place));
+        for place in &places {
+            self.committed.remove(place);
+        }
         self.settling = Some(Box::pin(async move {
-            let places = positions.keys().cloned().collect();
-            if commits {
-                let read = positions
-                    .iter()
-                    .filter_map(|(place, at)| Some((place.clone(), Committed::from((*at)?))));
-                if let Err(error) = group.commits.enqueue(read.collect()).await {
-                    tracing::warn!(%error, "positions were not committed before letting go");
+            let Released {
+                positions,
+                offsets,
+                tracks,
+            } = released.await;
+            let commit = async |offsets| {
+                if let Err(error) = group.commits.enqueue(offsets).await {
+                    tracing::warn!(%error, "offsets were not committed before letting go");
                 }
+            };
+            if !offsets.is_empty() {
+                commit(offsets.clone()).await;
             }
             tell(listener.as_ref(), &group, Rebalance::Revoked(positions)).await;
-            // What was enqueued and not waited for.
-            let _ = group.commits.enqueue(Offsets::new()).await;
+            // The listener may have waited until more was marked; and what was enqueued and not waited for is waited for here.
+            let more = tracks.into_iter().filter_map(|(place, track)| {
+                let committed = Committed::from(track.watermark()?);
+                (offsets.get(&place) != Some(&committed)).then_some((place, committed))
+            });
+            commit(more.collect()).await;
             Settled::LetGo(places)
         }));
     }
@@ -181,7 +205,7 @@ impl Membership {
             .await;
             let start = |place: TopicPartition| {
                 let start = match (committed.remove(&place).flatten(), reset) {
-                    (Some(committed), _) => Place::Start(Start::Offset(committed.offset)),
+                    (Some(committed), _) => Place::Committed(committed),
                     (None, OffsetReset::Earliest) => Place::Start(Start::Earliest),
                     (None, OffsetReset::Latest) => Place::Start(Start::Latest),
                     (None, OffsetReset::Fail) => Place::Nowhere,
@@ -207,15 +231,12 @@ impl Membership {
         Error::broker(code, detail.as_deref())
     }
 
-    /// Commits positions in the background, if there is anything new in them.
-    pub(super) fn commit_by_itself(&mut self, positions: BTreeMap<TopicPartition, i64>) {
-        if positions != self.committed {
-            let offsets = positions
-                .iter()
-                .map(|(place, at)| (place.clone(), Committed::from(*at)));
+    /// Commits in the background, if there is anything new in it.
+    pub(super) fn commit_by_itself(&mut self, offsets: Offsets) {
+        if offsets != self.committed {
+            self.committed.clone_from(&offsets);
             // Nobody waits; what comes to nothing is logged, and committed with the next.
-            drop(self.group.commits.enqueue(offsets.collect()));
-            self.committed = positions;
+            drop(self.group.commits.enqueue(offsets));
         }
     }
 }

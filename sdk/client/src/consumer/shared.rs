@@ -1,17 +1,33 @@
 //! What a consumer and its fetchers share: the partitions, and what waits of them.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use highwater_record::Header;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
+use super::Start;
+use super::reading::{Opened, Reading};
+use super::track::Track;
 use crate::client::Client;
 use crate::config::ConsumerConfig;
 use crate::core::consumer::aborted::Aborted;
 use crate::core::consumer::cursor::Cursor;
-use crate::error::{Error, TopicPartition};
+use crate::core::consumer::progress::Place;
+use crate::error::{Error, Result, TopicPartition};
+use crate::group::{Committed, Offsets};
+
+impl From<Place> for Committed {
+    fn from(place: Place) -> Self {
+        Self {
+            offset: place.offset,
+            leader_epoch: place.leader_epoch,
+            metadata: String::new(),
+        }
+    }
+}
 
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -28,6 +44,10 @@ pub(super) struct Shared {
 pub(super) struct State {
     /// Slots stay when a partition is unassigned, so that their numbers keep their meaning.
     pub(super) slots: Vec<Slot>,
+    /// The slot of each partition that ever was assigned, by topic.
+    index: BTreeMap<Arc<str>, BTreeMap<i32, usize>>,
+    /// How many slots are assigned.
+    assigned: usize,
     /// Slots with something waiting, the one whose turn it is first. No slot is in it twice.
     pub(super) turn: VecDeque<usize>,
     /// Bytes that wait, over all slots.
@@ -48,6 +68,36 @@ pub(super) struct Slot {
     /// Who fetches for that leader.
     pub(super) fetcher: Option<Arc<Notify>>,
     pub(super) waiting: VecDeque<Waiting>,
+    /// What is dealt with, where somebody wants to know.
+    pub(super) track: Option<Arc<Track>>,
+    /// The partition's stream, where it has one.
+    pub(super) lane: Option<Arc<Lane>>,
+    /// What was committed by itself last, or what the group had.
+    pub(super) committed: Option<i64>,
+}
+
+/// What the application's side of a partition's stream shares with the consumer.
+#[derive(Debug)]
+pub(super) struct Lane {
+    /// Told when something waits for the stream, or it has to look.
+    pub(super) arrived: Arc<Notify>,
+    /// Told when, after its end, it may be done with.
+    pub(super) changed: Arc<Notify>,
+    /// Whether the partition is being let go.
+    pub(super) ended: watch::Sender<bool>,
+    /// Whether the application dropped the stream.
+    pub(super) gone: AtomicBool,
+}
+
+impl Lane {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            arrived: Arc::new(Notify::new()),
+            changed: Arc::new(Notify::new()),
+            ended: watch::Sender::new(false),
+            gone: AtomicBool::new(false),
+        })
+    }
 }
 
 /// What waits for the application.
@@ -81,11 +131,227 @@ impl Shared {
     }
 }
 
+impl Slot {
+    /// Begins another track, where it has one; the marks of the one before reach nobody.
+    fn turn_over(&mut self, start: Option<Place>) {
+        if let Some(before) = self.track.take() {
+            before.moved();
+            let changed = match &self.lane {
+                Some(lane) => Arc::clone(&lane.changed),
+                None => Arc::new(Notify::new()),
+            };
+            self.track = Some(Track::new(start, changed));
+        }
+        if let Some(lane) = &self.lane {
+            lane.arrived.notify_one();
+        }
+    }
+
+    /// Goes to another place.
+    fn seek(&mut self, to: Start) {
+        self.cursor.seek(to);
+        let start = match to {
+            Start::Offset(offset) => Some(Place {
+                offset,
+                leader_epoch: -1,
+            }),
+            Start::Earliest | Start::Latest | Start::Timestamp(_) => None,
+        };
+        self.turn_over(start);
+    }
+
+    /// Has its marks go somewhere from here on, or nowhere.
+    pub(super) fn set_tracked(&mut self, tracked: bool) {
+        self.track = tracked.then(|| {
+            let start = self.cursor.position().map(|offset| Place {
+                offset,
+                leader_epoch: self.cursor.position_epoch(),
+            });
+            let changed = match &self.lane {
+                Some(lane) => Arc::clone(&lane.changed),
+                None => Arc::new(Notify::new()),
+            };
+            Track::new(start, changed)
+        });
+    }
+
+    /// Takes note that a batch is handed out, or passed over; its records' marks count from here on. Returns false when the
+    /// partition was sought elsewhere meanwhile: `from` is who read it.
+    pub(super) fn read(&mut self, from: Option<&Arc<Track>>, opened: &mut Opened) -> bool {
+        let is_current = |from| {
+            let track = self.track.as_ref();
+            track.is_some_and(|track| Arc::ptr_eq(from, track))
+        };
+        if !from.is_none_or(is_current) {
+            return false;
+        }
+        self.cursor.advance(opened.next_offset, opened.leader_epoch);
+        let first = opened
+            .records
+            .as_ref()
+            .and_then(|records| records.offset(0));
+        if let (Some(track), Some(first)) = (&self.track, first)
+            && track.next_offset().is_some_and(|next| next > first)
+        {
+            // The reset policy led back: what was handed out is of a log that is no more.
+            self.turn_over(None);
+        }
+        if let Some(track) = &self.track {
+            match &mut opened.records {
+                Some(records) => records.follow(track),
+                None => track.pass(opened.next_offset),
+            }
+        }
+        true
+    }
+
+    /// The offset of the next record to be handed out, of a partition with a stream.
+    pub(super) fn position(&self) -> Option<i64> {
+        let handed = match (&self.lane, &self.track) {
+            (Some(_), Some(track)) => track.handed(),
+            (_, _) => None,
+        };
+        handed.or(self.cursor.position())
+    }
+}
+
 impl State {
     /// The slot of an assigned partition.
     pub(super) fn find(&mut self, place: &TopicPartition) -> Option<(usize, &mut Slot)> {
-        let is_it = |(_, slot): &(usize, &mut Slot)| slot.assigned && slot.place == *place;
-        self.slots.iter_mut().enumerate().find(is_it)
+        let index = *self.index.get(&place.topic)?.get(&place.partition)?;
+        let slot = &mut self.slots[index];
+        slot.assigned.then_some((index, slot))
+    }
+
+    pub(super) fn has_assigned(&self) -> bool {
+        self.assigned > 0
+    }
+
+    /// What is assigned, with its slots.
+    pub(super) fn assigned(&self) -> impl Iterator<Item = (usize, &Slot)> {
+        let slots = self.slots.iter().enumerate();
+        slots.filter(|(_, slot)| slot.assigned)
+    }
+
+    /// Assigns a partition that is not assigned.
+    pub(super) fn assign(&mut self, place: &TopicPartition, start: Start) -> usize {
+        let partitions = self.index.entry(Arc::clone(&place.topic)).or_default();
+        let next = self.slots.len();
+        let index = *partitions.entry(place.partition).or_insert(next);
+        // Slots keep their numbers; one that was given up is the same partition's again.
+        match self.slots.get_mut(index) {
+            Some(slot) => {
+                slot.cursor.seek(start);
+                slot.cursor.set_paused(false);
+                slot.leader = -1;
+                slot.committed = None;
+            }
+            None => self.slots.push(Slot {
+                place: place.clone(),
+                assigned: false,
+                cursor: Cursor::new(start),
+                leader: -1,
+                leader_epoch: -1,
+                fetcher: None,
+                waiting: VecDeque::new(),
+                track: None,
+                lane: None,
+                committed: None,
+            }),
+        }
+        let slot = &mut self.slots[index];
+        if !slot.assigned {
+            slot.assigned = true;
+            self.assigned += 1;
+        }
+        index
+    }
+
+    /// Stops reading a partition and drops what waits of it.
+    pub(super) fn unassign(&mut self, index: usize) {
+        self.clear(index);
+        let slot = &mut self.slots[index];
+        if slot.assigned {
+            slot.assigned = false;
+            self.assigned -= 1;
+        }
+        slot.track = None;
+        slot.lane = None;
+        slot.cursor.seek(Start::Latest);
+        if let Some(fetcher) = &slot.fetcher {
+            fetcher.notify_one();
+        }
+    }
+
+    /// Goes to another place in a partition, and drops what waits of it.
+    pub(super) fn seek(&mut self, index: usize, to: Start) {
+        self.clear(index);
+        let slot = &mut self.slots[index];
+        slot.seek(to);
+        if let Some(fetcher) = &slot.fetcher {
+            fetcher.notify_one();
+        }
+    }
+
+    /// Stops or resumes handing out and fetching a partition.
+    pub(super) fn set_paused(&mut self, index: usize, paused: bool) {
+        let slot = &mut self.slots[index];
+        slot.cursor.set_paused(paused);
+        let fetcher = slot.fetcher.iter();
+        let told = fetcher.chain(slot.lane.as_ref().map(|lane| &lane.arrived));
+        told.for_each(|told| told.notify_one());
+    }
+
+    /// The watermarks of all partitions that are tracked; of those only that moved since this was last asked.
+    pub(super) fn moved_watermarks(&mut self) -> Offsets {
+        let mut offsets = Offsets::new();
+        for slot in self.slots.iter_mut().filter(|slot| slot.assigned) {
+            let place = slot.track.as_ref().and_then(|track| track.watermark());
+            if let Some(place) = place.filter(|place| slot.committed != Some(place.offset)) {
+                slot.committed = Some(place.offset);
+                offsets.insert(slot.place.clone(), place.into());
+            }
+        }
+        offsets
+    }
+
+    /// Takes the first that waits of a slot.
+    pub(super) fn take(&mut self, index: usize) -> Result<Option<Reading>> {
+        let slot = &mut self.slots[index];
+        let fetched = match slot.waiting.pop_front() {
+            Some(Waiting::Fetched(fetched)) => fetched,
+            Some(Waiting::Failed(error)) => return Err(error),
+            None => return Ok(None),
+        };
+        let bytes = fetched.bytes.len();
+        slot.cursor.taken(bytes);
+        let place = slot.place.clone();
+        self.waiting_bytes -= bytes;
+        // There is room for more: of it, or of any when there was none at all.
+        if std::mem::take(&mut self.starved) {
+            let fetchers = self.slots.iter().filter_map(|slot| slot.fetcher.as_ref());
+            fetchers.for_each(|fetcher| fetcher.notify_one());
+        } else if let Some(fetcher) = &self.slots[index].fetcher {
+            fetcher.notify_one();
+        }
+        Ok(Some(Reading {
+            slot: index,
+            place,
+            fetched,
+        }))
+    }
+
+    /// Takes what waits longest out of the line, of the partition whose turn it is.
+    pub(super) fn take_next(&mut self) -> Result<Option<Reading>> {
+        let ready = |slot: &&usize| !self.slots[**slot].cursor.is_paused();
+        let Some(index) = self.turn.iter().find(ready).copied() else {
+            return Ok(None);
+        };
+        self.turn.retain(|turn| *turn != index);
+        if self.slots[index].waiting.len() > 1 {
+            self.turn.push_back(index);
+        }
+        self.take(index)
     }
 
     /// Puts something in line for the application.
@@ -93,9 +359,12 @@ impl State {
         if let Waiting::Fetched(fetched) = &waiting {
             self.waiting_bytes += fetched.bytes.len();
         }
-        self.slots[slot].waiting.push_back(waiting);
-        if !self.turn.contains(&slot) {
-            self.turn.push_back(slot);
+        let queue = &mut self.slots[slot];
+        queue.waiting.push_back(waiting);
+        match &queue.lane {
+            Some(lane) => lane.arrived.notify_one(),
+            None if !self.turn.contains(&slot) => self.turn.push_back(slot),
+            None => {}
         }
     }
 
@@ -104,11 +373,12 @@ impl State {
         let bytes = fetched.bytes.len();
         self.waiting_bytes += bytes;
         self.slots[slot].cursor.returned(bytes);
-        self.slots[slot]
-            .waiting
-            .push_front(Waiting::Fetched(fetched));
+        let queue = &mut self.slots[slot];
+        queue.waiting.push_front(Waiting::Fetched(fetched));
         self.turn.retain(|turn| *turn != slot);
-        self.turn.push_front(slot);
+        if queue.lane.is_none() {
+            self.turn.push_front(slot);
+        }
     }
 
     /// Drops what waits of a slot.

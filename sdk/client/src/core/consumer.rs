@@ -2,4 +2,5 @@
 
 pub(crate) mod aborted;
 pub(crate) mod cursor;
+pub(crate) mod progress;
 pub(crate) mod session;

@@ -10,6 +10,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::{Committed, Retry, Shared, commit_offsets};
+use crate::consumer::Commit;
 use crate::error::{Error, Result, TopicPartition};
 
 /// So many waiters are not worth looking through.
@@ -111,11 +112,12 @@ impl Commits {
 
 /// Commits until the consumer is closed; then the member leaves.
 pub(super) async fn run(group: Arc<Shared>) {
-    let by_itself = group.config.auto_commit && group.is_member();
+    let by_itself = matches!(group.config.commit, Commit::OnPoll { .. }) && group.is_member();
     let every = group
         .config
-        .auto_commit_interval
-        .max(Duration::from_millis(1));
+        .commit
+        .every()
+        .unwrap_or(Duration::from_secs(3600));
     let mut ticks = interval_at(Instant::now() + every, every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

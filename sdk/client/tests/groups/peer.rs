@@ -108,7 +108,9 @@ impl Peer {
             .consumer()
             .group(&self.group)
             .subscribe([&self.topic]);
-        builder.offset_reset(OffsetReset::Earliest)
+        builder
+            .offset_reset(OffsetReset::Earliest)
+            .auto_commit(Some(Duration::from_secs(5)))
     }
 
     pub(crate) fn place(&self, partition: i32) -> TopicPartition {

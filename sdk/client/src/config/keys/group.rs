@@ -93,10 +93,11 @@ pub(super) const KEYS: &[Key] = &[
     ]),
     Key::new(
         "enable.auto.commit",
-        "true",
-        "Whether what was handed out before the application asked for more is committed.",
+        "(neither: what is marked as done is committed)",
+        "`true`: what was handed out before the application asked for more is committed, as in Java; `false`: nothing is but by hand.",
         |p, k, v| {
-            p.consumer.group.auto_commit = flag(k, v)?;
+            let commit = &mut p.consumer.group.commit;
+            *commit = commit.auto(flag(k, v)?);
             Ok(())
         },
     )
@@ -107,9 +108,10 @@ pub(super) const KEYS: &[Key] = &[
     Key::new(
         "auto.commit.interval.ms",
         "5000",
-        "How often.",
+        "How often something is committed, where that is done by itself.",
         |p, k, v| {
-            p.consumer.group.auto_commit_interval = ms(k, v)?;
+            let commit = &mut p.consumer.group.commit;
+            *commit = commit.with_interval(ms(k, v)?);
             Ok(())
         },
     )

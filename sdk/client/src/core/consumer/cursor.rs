@@ -20,6 +20,8 @@ pub(crate) struct Cursor {
     stage: Stage,
     /// The offset of the next record to be handed out.
     position: Option<i64>,
+    /// The leader epoch of what lies before it; -1 when not known.
+    position_epoch: i32,
     /// Counts seeks: what was asked before one is not for us any more.
     generation: u32,
     waiting: usize,
@@ -60,6 +62,7 @@ impl Cursor {
         let mut cursor = Self {
             stage: Stage::Stuck,
             position: None,
+            position_epoch: -1,
             generation: 0,
             waiting: 0,
             waiting_bytes: 0,
@@ -79,6 +82,7 @@ impl Cursor {
         self.waiting_bytes = 0;
         self.failures = 0;
         self.not_before = Duration::ZERO;
+        self.position_epoch = -1;
         (self.stage, self.position) = match start {
             Start::Offset(offset) => (Stage::Reading(offset), Some(offset)),
             Start::Earliest | Start::Latest | Start::Timestamp(_) => (Stage::Seeking(start), None),
@@ -174,8 +178,19 @@ impl Cursor {
     }
 
     /// Records up to `next_offset` were handed out or passed over.
-    pub(crate) fn advance(&mut self, next_offset: i64) {
+    pub(crate) fn advance(&mut self, next_offset: i64, leader_epoch: i32) {
         self.position = Some(next_offset);
+        self.position_epoch = leader_epoch;
+    }
+
+    /// The leader epoch of what lies before the position; -1 when not known.
+    pub(crate) fn position_epoch(&self) -> i32 {
+        self.position_epoch
+    }
+
+    /// That epoch as it was committed.
+    pub(crate) fn set_position_epoch(&mut self, leader_epoch: i32) {
+        self.position_epoch = leader_epoch;
     }
 
     /// The request about this partition came to nothing: not again at once.
@@ -232,7 +247,8 @@ mod tests {
         cursor.taken(999);
         assert_eq!(cursor.next(NOW, LOW), Next::Fetch(20));
         assert_eq!(cursor.position(), Some(0));
-        cursor.advance(10);
+        cursor.advance(10, 3);
+        assert_eq!(cursor.position_epoch(), 3);
         assert_eq!(cursor.position(), Some(10));
     }
 
