@@ -15,7 +15,7 @@ use highwater::{Client, Codec, Compression, Record, TopicProducer};
 const RECORDS: u64 = 200_000;
 
 /// Records of a call, where many are handed over at once.
-const BATCH_RECORDS: u64 = 1000;
+const BATCH_RECORDS: usize = 2000;
 
 /// What one measurement does with its records.
 #[derive(Clone, Copy)]
@@ -36,14 +36,17 @@ async fn enqueue(topic: &TopicProducer, value: &[u8], keyed: bool) {
 
 /// As many batches, all enqueued before the first is waited for, or each waited for.
 async fn batches(topic: &TopicProducer, value: &[u8], keyed: bool, wait: bool) {
-    let keys: Vec<_> = (0..BATCH_RECORDS).map(u64::to_be_bytes).collect();
-    for _ in 0..RECORDS / BATCH_RECORDS {
+    let keys: Vec<_> = (0..BATCH_RECORDS).map(usize::to_be_bytes).collect();
+    for _ in 0..RECORDS / BATCH_RECORDS as u64 {
         let records = keys.iter().map(|key| {
             let record = Record::new().value(value);
             if keyed { record.key(key) } else { record }
         });
         if wait {
-            assert_eq!(topic.send_batch(records).await.unwrap().len(), 1000);
+            assert_eq!(
+                topic.send_batch(records).await.unwrap().len(),
+                BATCH_RECORDS
+            );
         } else {
             drop(topic.enqueue_batch(records).await);
         }

@@ -8,6 +8,9 @@ use std::sync::Arc;
 
 use highwater_wire::ErrorCode;
 
+use crate::core::producer::undelivered::Undelivered;
+use crate::record::OwnedRecord;
+
 /// A topic's name and one partition of it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TopicPartition {
@@ -91,7 +94,9 @@ struct Body {
     written: Written,
     topic_partition: Option<TopicPartition>,
     offset: Option<i64>,
-    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    source: Option<Arc<dyn std::error::Error + Send + Sync>>,
+    /// The batch, and which record of it.
+    record: Option<(Arc<Undelivered>, u32)>,
 }
 
 /// A failure, with what is known about it. Cloning costs one reference count.
@@ -113,6 +118,7 @@ impl Error {
             topic_partition: None,
             offset: None,
             source: None,
+            record: None,
         }))
     }
 
@@ -151,7 +157,8 @@ impl Error {
             written: shared.written,
             topic_partition: shared.topic_partition.clone(),
             offset: shared.offset,
-            source: None,
+            source: shared.source.clone(),
+            record: shared.record.clone(),
         });
         change(&mut body);
         Self(Arc::new(body))
@@ -180,8 +187,14 @@ impl Error {
         self,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
-        let source = source.into();
+        let source = Arc::from(source.into());
         self.edit(|body| body.source = Some(source))
+    }
+
+    /// Says which record this is about.
+    pub(crate) fn of_record(self, batch: &Arc<Undelivered>, index: u32) -> Self {
+        let record = (Arc::clone(batch), index);
+        self.edit(|body| body.record = Some(record))
     }
 
     /// What kind of failure this is.
@@ -230,6 +243,16 @@ impl Error {
     /// The offset this error is about, if it is about one (a corrupt batch, a position).
     pub fn offset(&self) -> Option<i64> {
         self.0.offset
+    }
+
+    /// The record whose delivery failed: to be produced again, or put elsewhere.
+    ///
+    /// `None` for errors that are not about a record, and for a record that was refused before it was
+    /// copied into a batch: the caller still has that one. The first call for any record of a batch
+    /// reads the whole batch.
+    pub fn record(&self) -> Option<&OwnedRecord> {
+        let (batch, index) = self.0.record.as_ref()?;
+        batch.record(*index)
     }
 
     /// The broker's code, if a broker refused.

@@ -106,5 +106,5 @@ pub use producer::{
     Ack, BatchAck, BatchMetadata, Permit, Producer, ProducerBuilder, ShutdownReport, TopicProducer,
     TryEnqueueError,
 };
-pub use record::{HeaderField, Record, RecordMetadata};
+pub use record::{HeaderField, OwnedRecord, Record, RecordMetadata};
 pub use typed::{Deserializer, OnBadRecord, Serializer, TypedConsumer, TypedProducer, TypedRecord};

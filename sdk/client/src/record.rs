@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 pub use highwater_record::HeaderField;
 
 use crate::core::producer::queue::Fields;
@@ -112,6 +113,65 @@ impl<'a> Record<'a> {
     /// The topic this record is for; empty when the handle decides.
     pub fn topic(&self) -> &'a str {
         self.topic
+    }
+}
+
+/// A record that owns its bytes: what a failed delivery gives back (see
+/// [`Error::record`](crate::Error::record)).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnedRecord {
+    pub(crate) topic: Arc<str>,
+    pub(crate) partition: i32,
+    pub(crate) timestamp_ms: i64,
+    pub(crate) key: Option<Bytes>,
+    pub(crate) value: Option<Bytes>,
+    pub(crate) headers: Vec<(Bytes, Option<Bytes>)>,
+}
+
+impl OwnedRecord {
+    /// The topic it was for.
+    pub fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    /// The partition it was for: its own choice, or the partitioner's.
+    pub fn partition(&self) -> i32 {
+        self.partition
+    }
+
+    /// Its create time, in milliseconds since 1970.
+    pub fn timestamp_ms(&self) -> i64 {
+        self.timestamp_ms
+    }
+
+    /// The key, if there is one.
+    pub fn key(&self) -> Option<&[u8]> {
+        self.key.as_deref()
+    }
+
+    /// The value, if there is one.
+    pub fn value(&self) -> Option<&[u8]> {
+        self.value.as_deref()
+    }
+
+    /// The headers, in their order.
+    pub fn headers(&self) -> impl Iterator<Item = HeaderField<'_>> {
+        self.headers.iter().map(|(key, value)| HeaderField {
+            key,
+            value: value.as_deref(),
+        })
+    }
+
+    /// The same record to be produced again, to the same partition.
+    pub fn to_record(&self) -> Record<'_> {
+        Record {
+            topic: &self.topic,
+            partition: Some(self.partition),
+            timestamp_ms: Some(self.timestamp_ms),
+            key: self.key(),
+            value: self.value(),
+            headers: self.headers().collect(),
+        }
     }
 }
 

@@ -5,6 +5,12 @@
 mod batch;
 #[path = "producer/cancel.rs"]
 mod cancel;
+#[path = "producer/deadlines.rs"]
+mod deadlines;
+#[path = "producer/errors.rs"]
+mod errors;
+#[path = "producer/moves.rs"]
+mod moves;
 mod support;
 
 use std::time::Duration;

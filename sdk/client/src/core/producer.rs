@@ -3,3 +3,4 @@
 pub(crate) mod delivery;
 pub(crate) mod queue;
 pub(crate) mod sticky;
+pub(crate) mod undelivered;

@@ -339,11 +339,14 @@ impl Sender {
         } in sealed
         {
             match error {
-                None => items.push(Item {
-                    partition,
-                    batch,
-                    sealed: bytes,
-                }),
+                None => {
+                    partition.queue().sealed(batch, &bytes);
+                    items.push(Item {
+                        partition,
+                        batch,
+                        sealed: bytes,
+                    });
+                }
                 Some(error) => {
                     let lost = Answer::Lost { error, sent: false };
                     self.shared.answer(&partition, batch, bytes, lost);

@@ -58,7 +58,7 @@ async fn a_batch_goes_over_many_batches_of_the_wire_and_keeps_its_order_through_
     assert_eq!(cluster.values("t", 0), values);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn records_of_many_topics_go_where_they_belong() {
     let cluster = cluster(2).await;
     cluster.topic("other", 1);

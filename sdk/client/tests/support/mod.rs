@@ -18,7 +18,9 @@ use highwater_wire::message::list_offsets::{
 use highwater_wire::message::metadata::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
-use highwater_wire::message::produce::{PartitionProduceResponse, TopicProduceResponse};
+use highwater_wire::message::produce::{
+    LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, TopicProduceResponse,
+};
 use highwater_wire::message::{
     ApiVersionsRequest, ApiVersionsResponse, FetchRequest, FetchResponse, InitProducerIdRequest,
     InitProducerIdResponse, ListOffsetsRequest, ListOffsetsResponse, MetadataRequest,
@@ -70,6 +72,11 @@ pub struct State {
     sessions: i32,
     /// Highest version offered of some APIs.
     pub offered: BTreeMap<ApiKey, i16>,
+    /// Whether a refusal to write names the leader (KIP-951).
+    pub hints: bool,
+    /// Leaders and their epochs as they were when metadata ceased to tell news.
+    frozen: Option<BTreeMap<String, Vec<(i32, i32)>>>,
+    topics_made: u64,
     /// Whether batches are checked and kept, or only counted.
     pub keeps: bool,
     /// Bytes that a fetch of any partition is answered with, over and over.
@@ -134,11 +141,27 @@ impl Cluster {
             leader_epoch: 1,
             ..Log::default()
         });
+        state.topics_made += 1;
         let topic = Topic {
-            id: Uuid::from_u128(u128::try_from(name.len()).unwrap() << 64 | 7),
+            id: Uuid::from_u64_pair(u64::try_from(name.len()).unwrap(), state.topics_made),
             partitions: partitions.collect(),
         };
         state.topics.insert(name.to_owned(), topic);
+    }
+
+    pub fn delete(&self, name: &str) {
+        self.state.lock().unwrap().topics.remove(name);
+    }
+
+    /// From now on metadata tells of leaders what it would have told now.
+    pub fn freeze_metadata(&self) {
+        let mut state = self.state.lock().unwrap();
+        let frozen = state.topics.iter().map(|(name, topic)| {
+            let leaders = topic.partitions.iter();
+            let leaders = leaders.map(|log| (log.leader, log.leader_epoch)).collect();
+            (name.clone(), leaders)
+        });
+        state.frozen = Some(frozen.collect());
     }
 
     pub fn grow(&self, name: &str, to: usize) {
@@ -345,10 +368,15 @@ impl Cluster {
                 };
             };
             let partitions = (0..).zip(&topic.partitions).map(|(partition_index, log)| {
+                let frozen = state.frozen.as_ref().and_then(|topics| topics.get(name));
+                let index = usize::try_from(partition_index).unwrap();
+                let (leader_id, leader_epoch) = frozen
+                    .and_then(|leaders| leaders.get(index).copied())
+                    .unwrap_or((log.leader, log.leader_epoch));
                 MetadataResponsePartition {
                     partition_index,
-                    leader_id: log.leader,
-                    leader_epoch: log.leader_epoch,
+                    leader_id,
+                    leader_epoch,
                     ..MetadataResponsePartition::default()
                 }
             });
@@ -385,7 +413,8 @@ impl Cluster {
         let mut state = self.state.lock().unwrap();
         let mut responses = Vec::new();
         for topic in &request.topic_data {
-            let name = state.name(asked.version > 12, topic.name, &topic.topic_id);
+            let known = state.find(asked.version > 12, topic.name, &topic.topic_id);
+            let name = known.unwrap_or_default();
             let mut partitions = Vec::new();
             for partition in &topic.partition_data {
                 let index = usize::try_from(partition.index).unwrap();
@@ -402,11 +431,30 @@ impl Cluster {
                     index: partition.index,
                     error_code: outcome.err().unwrap_or(ErrorCode::None).id(),
                     base_offset: outcome.unwrap_or(-1),
+                    current_leader: match outcome {
+                        Err(ErrorCode::NotLeaderOrFollower) if state.hints => {
+                            let log = &state.topics[&name].partitions[index];
+                            LeaderIdAndEpoch {
+                                leader_id: log.leader,
+                                leader_epoch: log.leader_epoch,
+                            }
+                        }
+                        _ => LeaderIdAndEpoch::default(),
+                    },
                     ..PartitionProduceResponse::default()
                 });
             }
             responses.push((name, topic.topic_id, partitions));
         }
+        let nodes = (0..).zip(&state.ports).filter(|_| state.hints);
+        let nodes: Vec<_> = nodes
+            .map(|(node_id, port)| NodeEndpoint {
+                node_id,
+                host: "127.0.0.1",
+                port: i32::from(*port),
+                rack: None,
+            })
+            .collect();
         drop(state);
         self.appended.notify_waiters();
         if request.acks == 0 {
@@ -421,6 +469,7 @@ impl Cluster {
             });
         asked.encode(&ProduceResponse {
             responses: responses.collect(),
+            node_endpoints: Array::from(nodes),
             ..Default::default()
         })
     }
@@ -542,15 +591,19 @@ impl Asked {
 
 impl State {
     fn name(&self, by_id: bool, name: &str, id: &Uuid) -> String {
-        if !by_id {
-            return name.to_owned();
-        }
-        self.topics
-            .iter()
-            .find(|(_, topic)| topic.id == *id)
-            .unwrap()
-            .0
-            .clone()
+        self.find(by_id, name, id).unwrap()
+    }
+
+    fn find(&self, by_id: bool, name: &str, id: &Uuid) -> Option<String> {
+        let is_it = |(known, topic): &(&String, &Topic)| {
+            if by_id {
+                topic.id == *id
+            } else {
+                *known == name
+            }
+        };
+        let (name, _) = self.topics.iter().find(is_it)?;
+        Some(name.clone())
     }
 
     fn append(
@@ -561,7 +614,9 @@ impl State {
         records: &[u8],
     ) -> Result<i64, ErrorCode> {
         let (limit, keeps) = (self.message_bytes_max, self.keeps);
-        let log = &mut self.topics.get_mut(topic).unwrap().partitions[index];
+        let topic = self.topics.get_mut(topic);
+        let topic = topic.ok_or(ErrorCode::UnknownTopicOrPartition)?;
+        let log = &mut topic.partitions[index];
         if log.leader != broker {
             return Err(ErrorCode::NotLeaderOrFollower);
         }

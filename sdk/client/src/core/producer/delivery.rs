@@ -9,6 +9,7 @@ use std::task::{Poll, Waker};
 
 use smallvec::SmallVec;
 
+use crate::core::producer::undelivered::Undelivered;
 use crate::error::Error;
 use crate::record::RecordMetadata;
 
@@ -20,8 +21,9 @@ pub(crate) enum Outcome {
         base_offset: Option<i64>,
         log_append_time_ms: Option<i64>,
     },
-    /// They are not, as far as the error's `possibly_written` says.
-    Failed(Error),
+    /// They are not, as far as the error's `possibly_written` says. With the records themselves, if
+    /// they were in a batch.
+    Failed(Error, Option<Arc<Undelivered>>),
 }
 
 /// Shared by a batch and the acknowledgements of its records.
@@ -79,7 +81,7 @@ impl Delivery {
     /// One that was settled before anything was sent: `count` records that were refused.
     pub(crate) fn refused(topic: Arc<str>, partition: i32, count: u32, error: Error) -> Self {
         let delivery = Self::new(topic, partition);
-        delivery.settle(0, count, Outcome::Failed(error));
+        delivery.settle(0, count, Outcome::Failed(error, None));
         delivery
     }
 
@@ -149,7 +151,7 @@ impl Delivery {
         let failed = state.parts.iter().filter_map(|part| {
             let begin = part.first.max(first);
             let end = (part.first + part.count).min(first + count);
-            let failed = matches!(part.outcome, Outcome::Failed(_)) && begin < end;
+            let failed = matches!(part.outcome, Outcome::Failed(..)) && begin < end;
             failed.then_some(begin)
         });
         let index = failed.min()?;
@@ -172,7 +174,10 @@ impl Delivery {
                 offset: base_offset.map(|base| base + i64::from(index - part.first)),
                 log_append_time_ms: *log_append_time_ms,
             }),
-            Outcome::Failed(error) => Err(error.clone()),
+            Outcome::Failed(error, None) => Err(error.clone()),
+            Outcome::Failed(error, Some(batch)) => {
+                Err(error.clone().of_record(batch, index - part.first))
+            }
         })
     }
 
@@ -206,7 +211,7 @@ mod tests {
     fn a_split_batch_settles_in_parts() {
         let delivery = delivery();
         delivery.split();
-        delivery.settle(0, 2, Outcome::Failed(Error::timeout("late")));
+        delivery.settle(0, 2, Outcome::Failed(Error::timeout("late"), None));
         assert!(delivery.try_get(1).unwrap().is_err());
         assert!(delivery.try_get(2).is_none());
         assert!(!delivery.is_done());

@@ -63,6 +63,14 @@ pub(crate) struct Verdict {
 }
 
 impl Queue {
+    /// Batch `id` was sealed and is being sent.
+    pub(crate) fn sealed(&mut self, id: u64, sealed: &Bytes) {
+        let mut batches = self.batches.iter_mut();
+        if let Some(batch) = batches.find(|batch| batch.id == id && batch.is_in_flight()) {
+            batch.sent = Some(sealed.clone());
+        }
+    }
+
     /// Learns what became of batch `id`, whose sealed bytes come back.
     pub(crate) fn answer(
         &mut self,
@@ -79,6 +87,7 @@ impl Queue {
         };
         self.in_flight -= 1;
         let batch = &mut self.batches[at];
+        batch.sent = None;
         batch.body = Some(Body::Sealed(sealed, batch.stamp));
         match answer {
             Answer::Placed {
@@ -192,7 +201,7 @@ impl Queue {
     /// Takes a batch out for good. Those behind it keep their sequences: should there be a gap now,
     /// the broker says so of the first of them, and all start anew.
     pub(super) fn fail(&mut self, at: usize, error: Error, verdict: &mut Verdict) {
-        let Some(batch) = self.batches.remove(at) else {
+        let Some(mut batch) = self.batches.remove(at) else {
             return;
         };
         if let Some((identity, base)) = batch.stamp
@@ -211,9 +220,9 @@ impl Queue {
             let error = error
                 .at(&self.topic, self.partition)
                 .with_written(batch.written);
-            verdict
-                .settled
-                .push(settled(&batch, Outcome::Failed(error)));
+            let records = batch.undelivered(&self.topic, self.partition);
+            let outcome = Outcome::Failed(error, records);
+            verdict.settled.push(settled(&batch, outcome));
         }
     }
 }

@@ -156,6 +156,7 @@ impl Queue {
             created: open.opened,
             charged: open.charged,
             body: Some(Body::Open(open.builder)),
+            sent: None,
             stamp: None,
             ordinal: 0,
             written: Written::No,

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use highwater_record::{BatchBuilder, Producer};
+use highwater_record::{BatchBuilder, Compression, Compressor, Producer};
 
 use crate::core::producer::delivery::Delivery;
+use crate::core::producer::undelivered::Undelivered;
 use crate::error::{Error, Written};
 
 /// Who the broker knows this producer as.
@@ -78,6 +79,8 @@ pub(super) struct Batch {
     pub(super) charged: usize,
     /// `None` while in flight.
     pub(super) body: Option<Body>,
+    /// The bytes in flight, once they are sealed.
+    pub(super) sent: Option<Bytes>,
     pub(super) stamp: Option<Stamp>,
     /// Counts the batches that were given a stamp.
     pub(super) ordinal: u64,
@@ -92,6 +95,32 @@ pub(super) struct Batch {
 impl Batch {
     pub(super) fn is_in_flight(&self) -> bool {
         self.body.is_none()
+    }
+
+    /// The records, for those who hold acknowledgements of them, of which there may be none.
+    pub(super) fn undelivered(
+        &mut self,
+        topic: &Arc<str>,
+        partition: i32,
+    ) -> Option<Arc<Undelivered>> {
+        if Arc::strong_count(&self.delivery) == 1 {
+            return None;
+        }
+        let sealed = match (&mut self.body, &self.sent) {
+            (Some(Body::Sealed(sealed, _)), _) => sealed.clone(),
+            (None, Some(sent)) => sent.clone(),
+            (Some(Body::Open(builder)), _) => {
+                let mut page = Vec::new();
+                let plain = Compression::NONE;
+                builder
+                    .finish(&mut Compressor::default(), &plain, &mut page)
+                    .ok()?;
+                Bytes::from(page)
+            }
+            (None, None) => return None,
+        };
+        let topic = Arc::clone(topic);
+        Some(Arc::new(Undelivered::new(topic, partition, sealed)))
     }
 }
 

@@ -63,7 +63,8 @@ impl Queue {
             } else if batch.is_in_flight() {
                 batch.abandoned = true;
                 let error = error(batch).at(&self.topic, self.partition);
-                let outcome = Outcome::Failed(error.with_written(Written::Maybe));
+                let records = batch.undelivered(&self.topic, self.partition);
+                let outcome = Outcome::Failed(error.with_written(Written::Maybe), records);
                 verdict.settled.push(settled(batch, outcome));
                 at += 1;
             } else {

@@ -40,6 +40,7 @@ impl Queue {
                 created,
                 charged,
                 body: Some(Body::Open(builder)),
+                sent: None,
                 stamp,
                 ordinal,
                 written: Written::No,

@@ -1,0 +1,136 @@
+//! Leaders and topics that change while records are on their way.
+
+use highwater::{Client, ErrorCode, ErrorKind, Record};
+use highwater_wire::ApiKey;
+
+use super::support::{Cluster, Fault};
+use super::{cluster, numbers, offsets, producer, send_numbers};
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_a_refusal_names_is_followed_without_metadata() {
+    let cluster = Cluster::start(2).await;
+    cluster.topic("t", 1);
+    cluster.state.lock().unwrap().hints = true;
+    let producer = producer(&cluster).await;
+    assert_eq!(send_numbers(&producer, "t", 1).await, offsets(1));
+    cluster.freeze_metadata();
+    let values = numbers(31);
+    let mut acks = Vec::new();
+    for (number, value) in values.iter().enumerate().skip(1) {
+        let record = Record::to("t").partition(0).value(value);
+        acks.push(producer.enqueue(record).await.unwrap());
+        if number % 10 == 5 {
+            // Five are in flight, or soon will be.
+            tokio::task::yield_now().await;
+            let to = i32::try_from((number / 10 + 1) % 2).unwrap();
+            cluster.move_leader("t", 0, to);
+        }
+    }
+    for (ack, offset) in acks.into_iter().zip(&offsets(31)[1..]) {
+        assert_eq!(ack.await.unwrap().offset, *offset);
+    }
+    assert_eq!(cluster.values("t", 0), values);
+}
+
+#[tokio::test]
+async fn a_leader_that_moves_while_the_epoch_is_bumped_costs_neither_order_nor_duplicates() {
+    for code in [
+        ErrorCode::OutOfOrderSequenceNumber,
+        ErrorCode::UnknownProducerId,
+        ErrorCode::NotLeaderOrFollower,
+    ] {
+        for hints in [false, true] {
+            let cluster = Cluster::start(2).await;
+            cluster.topic("t", 1);
+            cluster.state.lock().unwrap().hints = hints;
+            let producer = producer(&cluster).await;
+            assert_eq!(send_numbers(&producer, "t", 1).await, offsets(1));
+            cluster.fault(ApiKey::Produce, Fault::DoAndClose);
+            cluster.fault(ApiKey::Produce, Fault::Refuse(code));
+            cluster.fault(ApiKey::Produce, Fault::DoAndMisname);
+            cluster.move_leader("t", 0, 1);
+            let acked = send_numbers(&producer, "t", 20).await;
+            assert_eq!(acked, &offsets(21)[1..], "{code}, hints {hints}");
+            let values = cluster.values("t", 0);
+            assert_eq!(values[1..], numbers(20), "{code}, hints {hints}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_topic_that_is_made_again_is_written_from_its_start() {
+    // By id, and by name: there the new topic knows nothing of the producer's sequences.
+    for version in [13, 12] {
+        let cluster = cluster(1).await;
+        let offered = |version| {
+            let mut state = cluster.state.lock().unwrap();
+            state.offered.insert(ApiKey::Produce, version);
+        };
+        offered(version);
+        let producer = producer(&cluster).await;
+        assert_eq!(send_numbers(&producer, "t", 7).await, offsets(7));
+        cluster.topic("t", 1);
+        assert_eq!(send_numbers(&producer, "t", 30).await, offsets(30));
+        assert_eq!(cluster.values("t", 0), numbers(30), "version {version}");
+    }
+}
+
+#[tokio::test]
+async fn records_wait_for_a_topic_that_is_gone_for_a_while() {
+    let cluster = cluster(1).await;
+    let producer = producer(&cluster).await;
+    assert_eq!(send_numbers(&producer, "t", 3).await, offsets(3));
+    cluster.delete("t");
+    let values = numbers(10);
+    let records = values.iter().map(|value| Record::to("t").value(value));
+    let ack = producer.enqueue_batch(records).await;
+    let asked = cluster.count(ApiKey::Metadata);
+    while cluster.count(ApiKey::Metadata) < asked + 2 {
+        tokio::task::yield_now().await;
+    }
+    assert!(ack.outcomes().all(|outcome| outcome.is_none()));
+    cluster.topic("t", 1);
+    let placed = ack.await.unwrap();
+    let acked: Vec<_> = placed.iter().map(|placed| placed.offset).collect();
+    assert_eq!(acked, offsets(10));
+    assert_eq!(cluster.values("t", 0), values);
+}
+
+#[tokio::test(start_paused = true)]
+async fn records_for_a_topic_that_stays_away_fail_at_their_deadline_and_say_why() {
+    let cluster = cluster(1).await;
+    // With the pauses that are the default: it is a long wait.
+    let client = Client::builder(cluster.bootstrap()).connect();
+    let producer = client.await.unwrap().producer().build().await.unwrap();
+    assert_eq!(send_numbers(&producer, "t", 1).await, offsets(1));
+    cluster.delete("t");
+    let start = tokio::time::Instant::now();
+    let error = producer.send(Record::to("t").value("v")).await.unwrap_err();
+    assert_eq!(error.kind(), &ErrorKind::Timeout);
+    assert_eq!(start.elapsed().as_secs(), 120);
+    assert!(error.to_string().contains("last failure"), "{error}");
+}
+
+#[tokio::test]
+async fn partitions_that_are_added_take_their_share_of_a_batch() {
+    let cluster = cluster(1).await;
+    let producer = producer(&cluster).await;
+    let topic = producer.topic("t").await.unwrap();
+    cluster.grow("t", 3);
+    cluster.fault(
+        ApiKey::Produce,
+        Fault::Refuse(ErrorCode::NotLeaderOrFollower),
+    );
+    // Metadata is asked for again after the refusal.
+    while topic.partition_count() == 1 {
+        topic.send(Record::new().value("v")).await.unwrap();
+    }
+    let before = cluster.values("t", 0).len();
+    let records = (0..9).map(|number| Record::new().partition(number % 3).value("v"));
+    let placed = topic.send_batch(records).await.unwrap();
+    assert_eq!(placed.len(), 9);
+    let lengths: Vec<_> = (0..3)
+        .map(|index| cluster.values("t", index).len())
+        .collect();
+    assert_eq!(lengths, [before + 3, 3, 3]);
+}
