@@ -1,6 +1,7 @@
 //! Creating, finding, growing and deleting topics.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use highwater_wire::Array;
 use highwater_wire::message::create_partitions::{
@@ -15,7 +16,7 @@ use highwater_wire::message::{
     CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse,
     DeleteTopicsRequest, DeleteTopicsResponse, MetadataRequest, MetadataResponse,
 };
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
 use super::{
@@ -24,8 +25,9 @@ use super::{
 };
 use crate::error::Result;
 
-/// How often brokers are asked about a topic just made before that is left to who uses it.
-const KNOWN_ATTEMPTS: u32 = 6;
+/// How long brokers are asked about a topic just made before that is left to who uses it: a broker
+/// under load, or one that makes thousands of partitions, takes seconds to hear of it.
+const KNOWN_WAIT_MAX: Duration = Duration::from_secs(15);
 /// The first version of DeleteTopics that names topics by id, and of Metadata.
 const VERSION_DELETE_BY_ID: i16 = 6;
 const VERSION_DESCRIBE_BY_ID: i16 = 12;
@@ -291,20 +293,23 @@ impl Admin {
     /// they have heard of them.
     async fn wait_until_known(&self, mut topics: Vec<(&str, usize)>) -> Result<()> {
         let shared = &self.client.shared;
-        for failures in 1..=KNOWN_ATTEMPTS {
-            if topics.is_empty() {
+        let deadline = Instant::now() + self.timeout.min(KNOWN_WAIT_MAX);
+        for failures in 1.. {
+            if topics.is_empty() || Instant::now() >= deadline {
                 break;
             }
-            let described = self
-                .describe_topics(topics.iter().map(|(name, _)| name))
-                .await?;
-            let is_known = |(name, partitions): &(&str, usize)| match described.get(*name) {
-                Some(Ok(topic)) => topic.partitions.len() >= *partitions,
-                Some(Err(_)) | None => false,
+            let described = self.describe_topics(topics.iter().map(|(name, _)| name));
+            let described = described.await?;
+            let is_waited_for = |(name, partitions): &(&str, usize)| match described.get(*name) {
+                Some(Ok(topic)) => topic.partitions.len() < *partitions,
+                // Whoever may not see it would wait in vain.
+                Some(Err(error)) => error.is_retriable(),
+                None => false,
             };
-            topics.retain(|topic| !is_known(topic));
+            topics.retain(is_waited_for);
             if !topics.is_empty() {
-                sleep(shared.retry_backoff().pause(failures, shared.random())).await;
+                let pause = shared.retry_backoff().pause(failures, shared.random());
+                sleep_until(deadline.min(Instant::now() + pause)).await;
             }
         }
         Ok(())
