@@ -33,6 +33,11 @@ pub(crate) enum Command {
     /// Let members of one consumer group join, leave and die while a producer writes: how long until every partition has its
     /// reader again, how many records are read twice, and that none is skipped.
     Churn(Churn),
+    /// What a record costs the client alone, in CPU and allocations, against a broker that does nothing but answer.
+    Sdk(Sdk),
+    /// Run the null broker alone, as `sdk` does in a process of its own.
+    #[command(hide = true)]
+    Null(Sdk),
     /// Run the embedded engine alone, as the other commands do in a process of its own.
     #[command(hide = true)]
     Engine(Engine),
@@ -167,6 +172,52 @@ pub(crate) struct Churn {
     /// Write the result here as JSON.
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
+}
+
+/// The flags of `sdk`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Sdk {
+    /// Records of one measurement.
+    #[arg(long, value_name = "N", default_value_t = 2_000_000, value_parser = clap::value_parser!(u64).range(1000..=1_000_000_000))]
+    pub(crate) records: u64,
+    /// How many times each is measured; the median counts.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) rounds: u32,
+    /// The size of a record's value, in bytes.
+    #[arg(long, value_name = "BYTES", default_value_t = 100)]
+    pub(crate) record_bytes: usize,
+    /// The size of a produced record's key, in bytes; without keys records go to partitions batch by batch.
+    #[arg(long, value_name = "BYTES", default_value_t = 0)]
+    pub(crate) key_bytes: usize,
+    /// How record batches are compressed: none, gzip, snappy, lz4 or zstd, and a level where the codec has levels.
+    #[arg(long, value_name = "CODEC[:LEVEL]", default_value = "none", value_parser = compression)]
+    pub(crate) codec: Compression,
+    /// Partitions of the topic.
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(i32).range(1..=10_000))]
+    pub(crate) partitions: i32,
+    /// The largest record batch, in bytes, before compression.
+    #[arg(long, value_name = "BYTES", default_value_t = 65_536)]
+    pub(crate) batch_bytes: usize,
+    /// Write the result here as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+}
+
+impl Sdk {
+    /// Records before the clock starts.
+    pub(crate) fn warm_up(&self) -> u64 {
+        self.records / 10
+    }
+
+    /// The flags that the broker's process needs.
+    pub(crate) fn null_flags(&self) -> [String; 4] {
+        [
+            format!("--record-bytes={}", self.record_bytes),
+            format!("--codec={}", self.codec),
+            format!("--partitions={}", self.partitions),
+            format!("--batch-bytes={}", self.batch_bytes),
+        ]
+    }
 }
 
 /// The flags of the hidden `engine`.

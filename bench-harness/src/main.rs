@@ -18,12 +18,14 @@ mod identity;
 mod latency;
 mod ledger;
 mod load;
+mod null;
 mod payload;
 mod probe;
 mod process;
 mod progress;
 mod report;
 mod run;
+mod sdk;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -61,6 +63,12 @@ fn main() -> ExitCode {
             print!("{outcome}");
             Ok(outcome.is_clean())
         }),
+        Some(Command::Sdk(flags)) => sdk::sdk(flags).and_then(|outcome| {
+            write_json(flags.json.as_deref(), &outcome)?;
+            print!("{outcome}");
+            Ok(outcome.is_clean())
+        }),
+        Some(Command::Null(flags)) => sdk::serve(flags).map(|()| true),
         None => load(async {
             let report = run::run(&arguments.run).await?;
             write_json(arguments.run.json.as_deref(), &report)?;

@@ -5,6 +5,9 @@
 
 use std::fs;
 use std::io;
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
 
 /// One reading.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -49,6 +52,13 @@ pub(crate) fn usage(pid: u32) -> io::Result<Usage> {
         }
     }
     Ok(usage)
+}
+
+/// The CPU time of this process so far, of all its threads, user and system: what `getrusage` says, in nanoseconds.
+pub(crate) fn cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    let (seconds, nanoseconds) = (time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs());
+    Duration::from_secs(seconds) + Duration::from_nanos(nanoseconds)
 }
 
 fn parse(stat: &str, status: &str) -> Option<Usage> {
