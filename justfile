@@ -7,6 +7,10 @@ _default:
 bench *ARGS:
     cargo run --release -p highwater-bench -- {{ARGS}}
 
+# CPU per record beside other Kafka clients; builds librdkafka.
+bench-clients *ARGS:
+    cargo run --release --manifest-path bench-harness/clients/Cargo.toml -- {{ARGS}}
+
 # All tests.
 test *ARGS:
     cargo test --workspace {{ARGS}}
