@@ -21,6 +21,7 @@ use crate::glommio::{Parts, Shard, system_error};
 use crate::pool::Pool;
 use crate::reactor::{Reactor, World};
 use crate::shard::ShardId;
+use crate::sys;
 use crate::watchdog::{self, Pulses};
 use cores::Cores;
 
@@ -259,6 +260,7 @@ fn live<M, F>(
         Ok(executor) => executor,
         Err(error) => return drop(ready.send(Err(permission::refused(system_error(error))))),
     };
+    sys::take_short_turns();
     executor.run(async {
         let shard = match Shard::new(parts) {
             Ok(shard) => shard,
