@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::bell::Receiving;
 use crate::clock::Sleep;
 use crate::file::{Entry, File, OpenOptions, Space};
+use crate::file_system::FileSystem;
 use crate::local::{Either, race};
 use crate::shard::ShardId;
 use crate::socket::{DetachedSocket, Listener, Socket};
@@ -131,14 +132,19 @@ impl Reactor {
 
     // Files.
 
+    /// What can be done with names, for a job of [`Self::unblock`].
+    pub fn file_system(&self) -> FileSystem {
+        ask!(self, world => world.file_system())
+    }
+
     /// Opens a file.
     pub fn open(&self, path: &Path, options: OpenOptions) -> io::Result<File> {
-        ask!(self, world => world.open(path, options))
+        self.file_system().open(path, options)
     }
 
     /// Unlinks a file; whoever has it open keeps it.
     pub fn remove_file(&self, path: &Path) -> io::Result<()> {
-        ask!(self, world => world.remove_file(path))
+        self.file_system().remove_file(path)
     }
 
     /// Removes a directory and all it holds.
@@ -149,7 +155,7 @@ impl Reactor {
     /// Gives a file or directory another name; a file of that name is replaced. Not durable before
     /// [`Self::sync_dir`].
     pub fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        ask!(self, world => world.rename(from, to))
+        self.file_system().rename(from, to)
     }
 
     /// Makes a directory.
@@ -174,7 +180,7 @@ impl Reactor {
 
     /// What is in a directory, sorted by name.
     pub fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {
-        ask!(self, world => world.list(path))
+        self.file_system().list(path)
     }
 
     /// A whole file. One longer than `bytes_max` is an error (`FileTooLarge`).

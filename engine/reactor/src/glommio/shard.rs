@@ -17,7 +17,8 @@ use super::rounds::Rounds;
 use super::socket::{Listener, Socket};
 use crate::bell::{Bells, Ports, Receiving};
 use crate::clock::{Clock, Sleep};
-use crate::file::{Backing, Entry, File, OpenOptions, Space};
+use crate::file::{Backing, File, Space};
+use crate::file_system::FileSystem;
 use crate::local::oneshot;
 use crate::pool::{Desk, Pool};
 use crate::shard::ShardId;
@@ -191,27 +192,13 @@ impl Shard {
         self.desk.run(work).await
     }
 
-    pub(crate) fn open(&self, path: &Path, options: OpenOptions) -> io::Result<File> {
-        let file = fs::OpenOptions::new()
-            .read(options.read)
-            .write(options.write)
-            .create(options.create)
-            .create_new(options.create_new)
-            .truncate(options.truncate)
-            .open(path)?;
-        Ok(File::new(path.to_owned(), Backing::Machine(file)))
-    }
-
-    pub(crate) fn remove_file(&self, path: &Path) -> io::Result<()> {
-        fs::remove_file(path)
+    #[expect(clippy::unused_self, reason = "a simulated world has one of its own")]
+    pub(crate) fn file_system(&self) -> FileSystem {
+        FileSystem::of_machine()
     }
 
     pub(crate) fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
         fs::remove_dir_all(path)
-    }
-
-    pub(crate) fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        fs::rename(from, to)
     }
 
     pub(crate) fn create_dir(&self, path: &Path) -> io::Result<()> {
@@ -228,24 +215,6 @@ impl Shard {
 
     pub(crate) fn space(&self, path: &Path) -> io::Result<Space> {
         sys::space(path)
-    }
-
-    pub(crate) fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {
-        let mut entries = fs::read_dir(path)?
-            .map(|entry| {
-                let entry = entry?;
-                let metadata = entry.metadata()?;
-                let is_dir = metadata.is_dir();
-                let len = if is_dir { 0 } else { metadata.len() };
-                Ok(Entry {
-                    name: entry.file_name(),
-                    is_dir,
-                    len,
-                })
-            })
-            .collect::<io::Result<Vec<_>>>()?;
-        entries.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(entries)
     }
 
     pub(crate) async fn sync_dir(&self, path: &Path) -> io::Result<()> {

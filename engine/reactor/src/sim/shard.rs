@@ -13,7 +13,8 @@ use super::net::Socket;
 use super::world::Core;
 use crate::bell::Receiving;
 use crate::clock::{Clock, Sleep};
-use crate::file::{Backing, Entry, File, OpenOptions, Space};
+use crate::file::{Backing, File, Space};
+use crate::file_system::FileSystem;
 use crate::shard::ShardId;
 use crate::socket::{DetachedSocket, DetachedWorld, ListenerWorld, SocketWorld};
 use crate::task::Task;
@@ -106,21 +107,12 @@ impl Shard {
         self.wait(least, most).await;
     }
 
-    pub(crate) fn open(&self, path: &Path, options: OpenOptions) -> io::Result<File> {
-        let handle = self.core.disk.open(path, options)?;
-        Ok(File::new(path.to_owned(), Backing::Sim(handle)))
-    }
-
-    pub(crate) fn remove_file(&self, path: &Path) -> io::Result<()> {
-        self.core.disk.remove_file(path)
+    pub(crate) fn file_system(&self) -> FileSystem {
+        FileSystem::of_sim(self.core.disk.clone())
     }
 
     pub(crate) fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
         self.core.disk.remove_dir_all(path)
-    }
-
-    pub(crate) fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.core.disk.rename(from, to)
     }
 
     pub(crate) fn create_dir(&self, path: &Path) -> io::Result<()> {
@@ -137,10 +129,6 @@ impl Shard {
 
     pub(crate) fn space(&self, path: &Path) -> io::Result<Space> {
         self.core.disk.space(path)
-    }
-
-    pub(crate) fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {
-        self.core.disk.list(path)
     }
 
     pub(crate) async fn sync_dir(&self, path: &Path) -> io::Result<()> {

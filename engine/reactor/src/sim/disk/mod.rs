@@ -198,7 +198,7 @@ impl Disk {
         }
     }
 
-    pub(super) fn open(&self, path: &Path, options: OpenOptions) -> io::Result<Handle> {
+    pub(crate) fn open(&self, path: &Path, options: OpenOptions) -> io::Result<Handle> {
         let mut state = self.state();
         if !options.read && !options.write {
             return Err(errno(libc::EINVAL));
@@ -242,7 +242,7 @@ impl Disk {
         })
     }
 
-    pub(super) fn remove_file(&self, path: &Path) -> io::Result<()> {
+    pub(crate) fn remove_file(&self, path: &Path) -> io::Result<()> {
         let mut state = self.state();
         let node = state.find(path)?;
         state.content_mut(node)?;
@@ -263,7 +263,7 @@ impl Disk {
         Ok(())
     }
 
-    pub(super) fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+    pub(crate) fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut state = self.state();
         let node = state.find(from)?;
         let (from_parent, from_name) = state.parent_of(from)?;
@@ -330,7 +330,7 @@ impl Disk {
         self.state().find(path).is_ok()
     }
 
-    pub(super) fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {
+    pub(crate) fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {
         let mut state = self.state();
         let node = state.find(path)?;
         let entries = state.directory_mut(node)?.entries().clone();
