@@ -70,6 +70,22 @@ impl Fresh {
     }
 }
 
+/// What a finished segment has allocated and not used. Owns its handle, so that it can be given back on any thread.
+#[derive(Debug)]
+pub(crate) struct Surplus {
+    file: File,
+    bytes: u64,
+    fence: Fence,
+}
+
+impl Surplus {
+    /// Gives it back. The file must not have grown since.
+    pub(crate) fn give_back(&self) -> Result<(), Error> {
+        let trimmed = self.file.set_len(self.bytes);
+        trimmed.map_err(|error| Error::write(&self.fence, "trim", self.file.path(), error))
+    }
+}
+
 impl Active {
     /// Begins a segment. On an error nothing of it is left.
     pub(crate) fn create(shelf: &Shelf<'_>, base: Offset, now_ms: i64) -> Result<Active, Error> {
@@ -207,14 +223,19 @@ impl Active {
     }
 
     /// Leaves the files as a finished segment has them: nothing behind the last batch, indexes whole and on their last
-    /// entries.
+    /// entries. What was allocated ahead is still there: see [`Active::surplus`].
     pub(crate) fn seal(&mut self, shelf: &Shelf<'_>) -> Result<(), Error> {
         self.indexing.seal(shelf)?;
-        let trimmed = self.file.set_len(self.bytes);
-        trimmed.map_err(|error| Error::write(shelf.fence, "trim", self.file.path(), error))?;
-        self.allocated = self.bytes;
-        self.has_overhang = false;
-        Ok(())
+        self.cut_overhang(shelf)
+    }
+
+    /// What it has allocated ahead, once it is sealed and nothing is appended any more.
+    pub(crate) fn surplus(&self, fence: &Fence) -> Surplus {
+        Surplus {
+            file: self.file.clone(),
+            bytes: self.bytes,
+            fence: fence.clone(),
+        }
     }
 
     /// What has come since the last time, to be handed to the device; `None` when nothing has.

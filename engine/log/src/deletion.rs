@@ -91,6 +91,7 @@ impl Log {
         assert!(!self.is_closed, "a closed log is not cut");
         self.fence.check()?;
         if end < self.end {
+            self.errands.draw_line();
             if end <= self.segment(0).base {
                 self.restart_at(end)?;
             } else {
@@ -117,6 +118,7 @@ impl Log {
     /// [`Error::Full`], [`Error::Failed`], [`Error::Fenced`]: the directory is still there, and the next open finds it.
     pub fn delete(self) -> Result<PathBuf, Error> {
         self.fence.check()?;
+        self.errands.draw_line();
         let name = self.dir.file_name().and_then(|name| name.to_str());
         let (topic, partition) = match name.and_then(DirectoryName::parse) {
             Some(name) => (name.topic, name.partition),

@@ -19,6 +19,7 @@ mod appender;
 mod config;
 mod deletion;
 mod entries;
+mod errands;
 mod error;
 mod log;
 mod scan;

@@ -11,10 +11,11 @@ use highwater_record::{LeaderEpoch, Offset, Stamped};
 use smallvec::smallvec;
 use uuid::Uuid;
 
-use crate::appender::{Active, Fresh};
+use crate::appender::{Active, Fresh, Surplus};
 use crate::checkpoint;
 use crate::config::Config;
 use crate::deletion::Graveyard;
+use crate::errands::Errands;
 use crate::error::{Error, Fence};
 use crate::leader_epochs::LeaderEpochs;
 use crate::reader::{Handles, Places};
@@ -76,6 +77,7 @@ pub struct Log {
     pub(crate) cleaned: Offset,
     /// The recovery point that has been written down. Invariant: `checkpointed <= durable_offset`.
     pub(crate) checkpointed: Offset,
+    pub(crate) errands: Errands,
 }
 
 impl Log {
@@ -104,7 +106,8 @@ impl Log {
         };
         let path = dir.join(small_file::PARTITION_METADATA);
         let text = small_file::partition_metadata(&topic_id);
-        let made = small_file::replace(reactor, fence, &path, text.as_bytes()).and_then(|file| {
+        let files = reactor.file_system();
+        let made = small_file::replace(&files, fence, &path, text.as_bytes()).and_then(|file| {
             Ok((
                 file,
                 Active::create(&shelf, Offset::ZERO, reactor.unix_ms())?,
@@ -150,6 +153,7 @@ impl Log {
             is_closed: false,
             cleaned: Offset::ZERO,
             checkpointed: Offset::ZERO,
+            errands: Errands::new(reactor),
         })
     }
 
@@ -220,6 +224,7 @@ impl Log {
         self.active.seal(&shelf)?;
         let next = Active::create(&shelf, base, now_ms)?;
         let finished = std::mem::replace(&mut self.active, next);
+        self.give_back(finished.surplus(&self.fence));
         let indexes = &finished.indexing.indexes;
         let paths = [indexes.offsets.path(), indexes.times.path()];
         self.unsynced.finished(Finished {
@@ -240,6 +245,22 @@ impl Log {
             largest,
         ));
         Ok(base)
+    }
+
+    /// Gives back what was allocated ahead of a finished segment: away from the shard, because a file system that discards
+    /// what it frees waits for the device.
+    fn give_back(&self, surplus: Surplus) {
+        let told = |given: Result<(), Error>| {
+            if let Err(error) = given {
+                tracing::warn!(%error, "space allocated ahead was not given back");
+            }
+        };
+        if self.errands.are_many() {
+            return told(surplus.give_back());
+        }
+        let given = self.errands.run(move |_| surplus.give_back());
+        let given = async move { given.await.map_or((), told) };
+        self.reactor.spawn(given).detach();
     }
 
     /// Begins a new segment when the active one has waited `segment.ms` though nothing came; returns its base offset.
@@ -336,7 +357,8 @@ impl Log {
     pub(crate) fn write_epochs(&mut self, epochs: LeaderEpochs) -> Result<(), Error> {
         let path = self.dir.join(checkpoint::file::LEADER_EPOCH);
         let text = checkpoint::leader_epochs_to_text(epochs.iter());
-        let file = small_file::replace(&self.reactor, &self.fence, &path, text.as_bytes())?;
+        let files = self.reactor.file_system();
+        let file = small_file::replace(&files, &self.fence, &path, text.as_bytes())?;
         self.unsynced.file(file);
         self.unsynced.directory(&self.dir);
         self.epochs = epochs;
@@ -356,6 +378,13 @@ impl Log {
     /// [`Error::Full`], [`Error::Failed`], [`Error::Fenced`]: the log counts as not closed, and recovery will look at it.
     pub fn close(&mut self) -> Result<SyncTicket, Error> {
         self.fence.check()?;
+        let unfinished = self.errands.under_way();
+        self.errands.draw_line();
+        for segment in self.sealed.iter().rev().take(unfinished) {
+            let file = segment.open_log(&self.reactor, &self.dir)?;
+            let trimmed = file.set_len(segment.bytes);
+            trimmed.map_err(|error| Error::write(&self.fence, "trim", file.path(), error))?;
+        }
         self.forget_epochs_below_start()?;
         let shelf = Shelf {
             reactor: &self.reactor,
@@ -365,6 +394,7 @@ impl Log {
             rebuilt: &self.rebuilt,
         };
         self.active.seal(&shelf)?;
+        self.active.surplus(&self.fence).give_back()?;
         let indexes = &self.active.indexing.indexes;
         let opened =
             |file: std::io::Result<File>| file.map_err(|error| Error::read(&self.dir, error));

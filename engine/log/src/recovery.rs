@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::checkpoint;
 use crate::config::Config;
 use crate::deletion::Graveyard;
+use crate::errands::Errands;
 use crate::error::{Error, Fence};
 use crate::leader_epochs::LeaderEpochs;
 use crate::log::Log;
@@ -149,6 +150,7 @@ impl Log {
             is_closed: false,
             cleaned: Offset::ZERO,
             checkpointed: believed_checkpoint,
+            errands: Errands::new(reactor),
             config,
             dir,
         };
@@ -226,7 +228,12 @@ fn topic_id(shelf: &Shelf<'_>, expected: Option<Uuid>) -> Result<(Uuid, Option<F
         }),
         (Err(_), Some(expected)) => {
             let text = small_file::partition_metadata(&expected);
-            match small_file::replace(shelf.reactor, shelf.fence, &path, text.as_bytes()) {
+            match small_file::replace(
+                &shelf.reactor.file_system(),
+                shelf.fence,
+                &path,
+                text.as_bytes(),
+            ) {
                 Ok(file) => Ok((expected, Some(file))),
                 Err(Error::Full { .. }) => Ok((expected, None)),
                 Err(error) => Err(error),

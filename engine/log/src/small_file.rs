@@ -1,11 +1,11 @@
 //! Small files that are replaced whole: `partition.metadata`, `leader-epoch-checkpoint`, producer snapshots.
 //!
-//! Written beside and renamed, inline and not synced: the next sync ticket carries the file and its directory. After a power
+//! Written beside and renamed, on any thread, and not synced: the next sync ticket carries the file and its directory. After a power
 //! cut the file is the old one, the new one, or empty; whoever reads it tells which.
 
 use std::path::{Path, PathBuf};
 
-use highwater_reactor::{File, OpenOptions, Reactor};
+use highwater_reactor::{File, FileSystem, OpenOptions, Reactor};
 use uuid::Uuid;
 
 use crate::error::{Error, Fence};
@@ -19,22 +19,22 @@ pub(crate) const PARTITION_METADATA: &str = "partition.metadata";
 
 /// Replaces a file; on any failure the old one is still there.
 pub(crate) fn replace(
-    reactor: &Reactor,
+    files: &FileSystem,
     fence: &Fence,
     path: &Path,
     bytes: &[u8],
 ) -> Result<File, Error> {
     let temporary = temporary(path);
-    let written = reactor
+    let written = files
         .open(&temporary, OpenOptions::TRUNCATE)
         .and_then(|file| {
             file.append_at(0, &[bytes])?;
-            reactor.rename(&temporary, path)?;
+            files.rename(&temporary, path)?;
             Ok(file)
         });
     written.map_err(|error| {
         // What is left of it is swept when the log is opened next.
-        let _ = reactor.remove_file(&temporary);
+        let _ = files.remove_file(&temporary);
         Error::write(fence, "write", path, error)
     })
 }

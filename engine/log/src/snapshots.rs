@@ -2,6 +2,10 @@
 //!
 //! Bytes in, bytes out: their content is the partition's business (`ProducerStateManager.java`).
 
+use std::future::Future;
+use std::path::Path;
+
+use highwater_reactor::{Entry, File, FileSystem};
 use highwater_record::Offset;
 
 use crate::error::Error;
@@ -19,14 +23,7 @@ impl Log {
             .reactor
             .list(&self.dir)
             .map_err(|error| Error::read(&self.dir, error))?;
-        let mut offsets: Vec<Offset> = entries
-            .iter()
-            .filter_map(|entry| SegmentFile::parse(entry.name.to_str()?))
-            .filter(|file| file.kind == Kind::Snapshot && file.stage == Stage::Live)
-            .map(|file| file.offset)
-            .collect();
-        offsets.sort_unstable();
-        Ok(offsets)
+        Ok(offsets(&entries))
     }
 
     /// The bytes of a snapshot; `None` when there is none at that offset. After a power cut they may be any.
@@ -47,10 +44,39 @@ impl Log {
     pub fn write_snapshot(&mut self, offset: Offset, bytes: &[u8]) -> Result<(), Error> {
         self.fence.check()?;
         let path = names::path(&self.dir, offset, Kind::Snapshot);
-        let file = small_file::replace(&self.reactor, &self.fence, &path, bytes)?;
-        self.unsynced.file(file);
-        self.unsynced.directory(&self.dir);
+        let files = self.reactor.file_system();
+        let file = small_file::replace(&files, &self.fence, &path, bytes)?;
+        self.note_snapshot(file);
         Ok(())
+    }
+
+    /// Has a snapshot written away from the shard, and all but the newest `kept` removed; [`Log::note_snapshot`] wants to know
+    /// its file. `None`: the log was cut, closed or deleted before that began.
+    ///
+    /// # Errors
+    /// [`Error::Full`], [`Error::Failed`], [`Error::Fenced`].
+    pub fn send_snapshot(
+        &self,
+        offset: Offset,
+        bytes: Vec<u8>,
+        kept: usize,
+    ) -> impl Future<Output = Option<Result<File, Error>>> + 'static {
+        let (dir, fence) = (self.dir.clone(), self.fence.clone());
+        self.errands.run(move |files| {
+            fence.check()?;
+            let path = names::path(&dir, offset, Kind::Snapshot);
+            let file = small_file::replace(files, &fence, &path, &bytes)?;
+            remove_surplus(files, &dir, kept);
+            Ok(file)
+        })
+    }
+
+    /// A snapshot was written; the next ticket makes it durable.
+    pub fn note_snapshot(&mut self, file: File) {
+        if !self.is_closed {
+            self.unsynced.file(file);
+            self.unsynced.directory(&self.dir);
+        }
     }
 
     /// Removes a snapshot, if it is there.
@@ -69,5 +95,30 @@ impl Log {
             self.remove_snapshot(offset)?;
         }
         Ok(())
+    }
+}
+
+/// The snapshots among the names of a directory, by offset, oldest first.
+fn offsets(entries: &[Entry]) -> Vec<Offset> {
+    let mut offsets: Vec<Offset> = entries
+        .iter()
+        .filter_map(|entry| SegmentFile::parse(entry.name.to_str()?))
+        .filter(|file| file.kind == Kind::Snapshot && file.stage == Stage::Live)
+        .map(|file| file.offset)
+        .collect();
+    offsets.sort_unstable();
+    offsets
+}
+
+/// Removes all snapshots but the newest. What cannot be removed goes another time.
+fn remove_surplus(files: &FileSystem, dir: &Path, kept: usize) {
+    let Ok(entries) = files.list(dir) else { return };
+    let offsets = offsets(&entries);
+    let surplus = offsets.len().saturating_sub(kept);
+    for offset in offsets.into_iter().take(surplus) {
+        let path = names::path(dir, offset, Kind::Snapshot);
+        if let Err(error) = files.remove_file(&path) {
+            tracing::debug!(%error, path = %path.display(), "producer snapshot not removed");
+        }
     }
 }

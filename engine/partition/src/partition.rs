@@ -47,6 +47,8 @@ pub(crate) struct Inner {
     listed: Cell<bool>,
     /// Whether a cleaning has failed for good.
     pub(crate) uncleanable: Cell<bool>,
+    /// Whether a snapshot is being written away from the shard.
+    snapshot_under_way: Cell<bool>,
 }
 
 /// What is borrowed for one decision.
@@ -81,6 +83,7 @@ impl Partition {
                 fresh_bytes: Cell::new(0),
                 listed: Cell::new(false),
                 uncleanable: Cell::new(false),
+                snapshot_under_way: Cell::new(false),
             }),
         }
     }
@@ -131,7 +134,11 @@ impl Partition {
         match placed {
             Ok(placed) => {
                 placed.woken.wake();
-                inner.appended(now, batch.len() as u64, placed.rolled);
+                let rolled = placed.snapshot.is_some();
+                inner.appended(now, batch.len() as u64, rolled);
+                if let Some(snapshot) = placed.snapshot {
+                    inner.send_snapshot(snapshot);
+                }
             }
             Err(error) => return Err(inner.append_failed(&error)),
         }
@@ -226,8 +233,14 @@ impl Partition {
 /// What the log's taking a batch brought about.
 struct Placed {
     woken: Woken,
-    /// A segment was finished: it is synced soon, whatever the level.
-    rolled: bool,
+    /// A segment was finished: it is synced soon, whatever the level. What was known of the producers then.
+    snapshot: Option<Snapshot>,
+}
+
+/// What was known of the producers as of `offset`, to be written down.
+pub(crate) struct Snapshot {
+    offset: Offset,
+    bytes: Vec<u8>,
 }
 
 impl Core {
@@ -269,20 +282,24 @@ impl Core {
             None => batch.stamp(placement.base, epoch),
         };
         let appended = self.log_mut().append(now_ms, &stamped)?;
-        if let Some(new_segment) = appended.rolled {
-            self.write_snapshot(new_segment);
-        }
+        let snapshot = appended.rolled.map(|offset| self.snapshot(offset));
         self.state.placed(placement, now);
-        let rolled = appended.rolled.is_some();
         Ok(Placed {
             woken: self.told(),
-            rolled,
+            snapshot,
         })
     }
 
-    /// Writes what is known of the producers as of `offset`. Only a help for the next start: a failure is logged, no more.
-    pub(crate) fn write_snapshot(&mut self, offset: Offset) {
-        let bytes = snapshot::encode(&self.state.producers);
+    /// What is known of the producers, as of `offset`.
+    pub(crate) fn snapshot(&self, offset: Offset) -> Snapshot {
+        Snapshot {
+            offset,
+            bytes: snapshot::encode(&self.state.producers),
+        }
+    }
+
+    /// Writes a snapshot at once. Only a help for the next start: a failure is logged, no more.
+    pub(crate) fn write_snapshot(&mut self, Snapshot { offset, bytes }: Snapshot) {
         let log = self.log_mut();
         if let Err(error) = log.write_snapshot(offset, &bytes) {
             tracing::warn!(%error, %offset, dir = %log.dir().display(), "producer snapshot not written");
@@ -396,6 +413,34 @@ impl Inner {
             self.host.write_back().wrote(bytes);
         }
         commit::start(self);
+    }
+
+    /// Has a snapshot written away from the shard; at once while another one is.
+    pub(crate) fn send_snapshot(self: &Rc<Inner>, snapshot: Snapshot) {
+        let mut core = self.core.borrow_mut();
+        if self.snapshot_under_way.replace(true) {
+            return core.write_snapshot(snapshot);
+        }
+        let Snapshot { offset, bytes } = snapshot;
+        let written = core.log().send_snapshot(offset, bytes, SNAPSHOTS_KEPT);
+        drop(core);
+        let inner = Rc::clone(self);
+        let noted = async move {
+            let written = written.await;
+            inner.snapshot_under_way.set(false);
+            match written {
+                Some(Ok(file)) => {
+                    if let Some(log) = inner.core.borrow_mut().log.as_mut() {
+                        log.note_snapshot(file);
+                    }
+                }
+                Some(Err(error)) => {
+                    tracing::warn!(%error, %offset, dir = %inner.dir.display(), "producer snapshot not written");
+                }
+                None => {}
+            }
+        };
+        self.host.reactor().spawn(noted).detach();
     }
 
     pub(crate) fn request_sync(self: &Rc<Inner>) {

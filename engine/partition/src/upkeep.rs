@@ -10,7 +10,7 @@ use thiserror::Error as ThisError;
 use crate::commit;
 use crate::config::Config;
 use crate::opening::Error;
-use crate::partition::{Core, Inner, Partition};
+use crate::partition::{Core, Inner, Partition, Snapshot};
 use crate::plan::FetchRefusal;
 use crate::promise::Committed;
 use crate::state::Standing;
@@ -70,7 +70,10 @@ impl Partition {
         let done = core.keep_house(now_ms);
         drop(core);
         match done {
-            Ok(deleted) => {
+            Ok((deleted, snapshot)) => {
+                if let Some(snapshot) = snapshot {
+                    inner.send_snapshot(snapshot);
+                }
                 // A segment that was rolled is synced in the background.
                 inner.request_sync();
                 deleted
@@ -208,15 +211,18 @@ impl Partition {
 }
 
 impl Core {
-    fn keep_house(&mut self, now_ms: i64) -> Result<usize, highwater_log::Error> {
-        if let Some(new_segment) = self.log_mut().roll_if_old(now_ms)? {
-            self.write_snapshot(new_segment);
-        }
+    /// Returns how many segments were deleted, and a snapshot where one was begun.
+    fn keep_house(
+        &mut self,
+        now_ms: i64,
+    ) -> Result<(usize, Option<Snapshot>), highwater_log::Error> {
+        let rolled = self.log_mut().roll_if_old(now_ms)?;
+        let snapshot = rolled.map(|new_segment| self.snapshot(new_segment));
         let high_watermark = self.state.high_watermark();
         let deleted = self.log_mut().retain(now_ms, high_watermark)?;
         let log_start = self.log().start_offset();
         self.state.advance_start(log_start);
-        Ok(deleted.len())
+        Ok((deleted.len(), snapshot))
     }
 }
 
@@ -226,7 +232,8 @@ impl Inner {
         let ticket = {
             let mut core = self.core.borrow_mut();
             let log_end = core.state.log_end();
-            core.write_snapshot(log_end);
+            let snapshot = core.snapshot(log_end);
+            core.write_snapshot(snapshot);
             core.log_mut().close()?
         };
         let outcome = ticket.sync(self.host.reactor()).await;

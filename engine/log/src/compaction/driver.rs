@@ -268,7 +268,13 @@ impl<A: Access> Cleaning<'_, A> {
             let base = output.base;
             return Ok(self.log.with(|log| log.drop_output(base)).is_some());
         }
-        output.finish()?;
+        let (output, written) = self
+            .elsewhere(move |_| {
+                let written = output.finish();
+                (output, written)
+            })
+            .await;
+        written?;
         let Output { files, base, .. } = &output;
         let mut finished = vec![
             files.log.clone(),

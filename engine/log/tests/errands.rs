@@ -1,0 +1,191 @@
+//! What a log has done away from its shard, in the simulated world.
+#![allow(clippy::cast_possible_wrap)]
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use common::*;
+use highwater_log::{Config, Fence, Log};
+use highwater_reactor::Reactor;
+use highwater_reactor::sim::{Crash, Operation, World};
+use highwater_record::Offset;
+
+const EIO: i32 = 5;
+const DIR: &str = "/data/orders-0";
+
+struct Bed {
+    world: World,
+    reactor: Reactor,
+    fence: Fence,
+    config: Config,
+}
+
+impl Bed {
+    fn new(config: Config) -> (Bed, Log) {
+        let world = World::new(3);
+        let reactor = world.shard(0);
+        reactor.create_dir_all(Path::new("/data")).expect("made");
+        world.run(reactor.sync_dir(Path::new("/"))).expect("synced");
+        let bed = Bed {
+            world,
+            reactor,
+            fence: Fence::new(),
+            config,
+        };
+        let log = bed.create();
+        (bed, log)
+    }
+
+    fn create(&self) -> Log {
+        let (dir, config) = (PathBuf::from(DIR), self.config.clone());
+        Log::create(&self.reactor, &self.fence, dir, TOPIC_ID, config).expect("made")
+    }
+
+    fn sync(&self, log: &mut Log) {
+        self.world.run(sync(&self.reactor, log)).expect("synced");
+    }
+
+    /// Lets everything that is under way come to its end.
+    fn settle(&self) {
+        self.world
+            .run(self.reactor.sleep(Duration::from_millis(10)));
+    }
+
+    fn reopen(&mut self, crash: Crash, recovery_point: Offset) -> Log {
+        self.world.disk().heal();
+        self.world.crash(crash);
+        self.reactor = self.world.shard(0);
+        self.fence = Fence::new();
+        let (dir, config) = (PathBuf::from(DIR), self.config.clone());
+        let opened = Log::open(
+            &self.reactor,
+            &self.fence,
+            dir,
+            config,
+            unclean(recovery_point),
+        );
+        opened.expect("it opens").0
+    }
+
+    fn snapshots(&self) -> usize {
+        let entries = self.reactor.list(Path::new(DIR)).expect("listed");
+        let is_one = |name: &Path| name.extension().is_some_and(|kind| kind == "snapshot");
+        let names = entries.iter().map(|entry| Path::new(&entry.name));
+        names.filter(|name| is_one(name)).count()
+    }
+}
+
+/// Segments of some 100 KiB, for which space is allocated ahead.
+fn ahead() -> Config {
+    Config {
+        segment_bytes: 150_000,
+        ..Config::default()
+    }
+}
+
+fn marks(log: &Log) -> Vec<u64> {
+    let found = records(log, log.start_offset(), log.end_offset(), 1 << 20);
+    let mark = |(_, value): &(i64, Vec<u8>)| {
+        let first = value.first_chunk().expect("a mark");
+        u64::from_be_bytes(*first)
+    };
+    found.iter().map(mark).collect()
+}
+
+#[test]
+fn what_a_finished_segment_had_ahead_is_given_back() {
+    let (bed, mut log) = Bed::new(ahead());
+    for mark in 0..10 {
+        append(&mut log, &batch(mark, 1_000, 10_000)).expect("appended");
+    }
+    let taken = bed.world.disk().used();
+    assert!(
+        taken > log.size_bytes() + 20_000,
+        "{taken}: space is taken ahead"
+    );
+    // The batch does not fit behind what there is: the segment before it keeps no more than its bytes.
+    append(&mut log, &batch(10, 1_000, 60_000)).expect("appended");
+    assert_eq!(log.segment_count(), 2);
+    bed.settle();
+    let taken = bed.world.disk().used();
+    assert!(taken < log.size_bytes() + 2_000, "{taken}");
+}
+
+#[test]
+fn a_log_that_is_closed_at_once_after_a_roll_has_given_back_all_the_same() {
+    let (bed, mut log) = Bed::new(ahead());
+    for mark in 0..10 {
+        append(&mut log, &batch(mark, 1_000, 10_000)).expect("appended");
+    }
+    append(&mut log, &batch(10, 1_000, 60_000)).expect("appended");
+    let bytes = log.size_bytes();
+    bed.world.run(close(&bed.reactor, log));
+    let taken = bed.world.disk().used();
+    assert!(taken < bytes + 2_000, "{taken}");
+}
+
+#[test]
+fn a_log_that_is_cut_after_a_roll_keeps_what_is_written_then() {
+    let (mut bed, mut log) = Bed::new(ahead());
+    for mark in 0..10 {
+        append(&mut log, &batch(mark, 1_000, 10_000)).expect("appended");
+    }
+    append(&mut log, &batch(10, 1_000, 60_000)).expect("appended");
+    // Back into the first segment, which was to be trimmed to ten batches, and beyond them again.
+    log.truncate_to(Offset::new(5)).expect("cut");
+    for mark in 20..28 {
+        append(&mut log, &batch(mark, 1_000, 10_000)).expect("appended");
+    }
+    bed.settle();
+    let expected: Vec<u64> = (0..5).chain(20..28).collect();
+    assert_eq!(marks(&log), expected);
+    bed.sync(&mut log);
+    drop(log);
+    let log = bed.reopen(Crash::LoseUnsynced, Offset::ZERO);
+    assert_eq!(marks(&log), expected);
+}
+
+#[test]
+fn space_that_cannot_be_given_back_for_a_broken_disk_fences() {
+    let (bed, mut log) = Bed::new(ahead());
+    append(&mut log, &batch(0, 1_000, 100_000)).expect("appended");
+    bed.world.disk().fail(Operation::SetLen, 1, EIO);
+    append(&mut log, &batch(1, 1_000, 60_000)).expect("appended");
+    assert!(!bed.fence.is_raised());
+    bed.settle();
+    assert!(bed.fence.is_raised());
+}
+
+#[test]
+fn of_the_snapshots_the_newest_stay() {
+    let (mut bed, mut log) = Bed::new(Config::default());
+    for mark in 0..5 {
+        append(&mut log, &batch(mark, 1_000, 10)).expect("appended");
+        let written = log.send_snapshot(log.end_offset(), vec![7; 10], 3);
+        let file = bed.world.run(written).expect("nothing stood against it");
+        log.note_snapshot(file.expect("written"));
+    }
+    assert_eq!(
+        log.snapshots().expect("listed"),
+        [3, 4, 5].map(Offset::new).to_vec()
+    );
+    bed.sync(&mut log);
+    drop(log);
+    let log = bed.reopen(Crash::LoseUnsynced, Offset::ZERO);
+    let last = log.read_snapshot(Offset::new(5)).expect("read");
+    assert_eq!(last, Some(vec![7; 10]), "the ticket carried it");
+}
+
+#[test]
+fn no_snapshot_of_a_deleted_log_comes_into_one_that_took_its_place() {
+    let (bed, mut log) = Bed::new(Config::default());
+    append(&mut log, &batch(0, 1_000, 10)).expect("appended");
+    let written = log.send_snapshot(log.end_offset(), vec![7; 10], 3);
+    log.delete().expect("deleted");
+    let log = bed.create();
+    assert!(bed.world.run(written).is_none());
+    assert_eq!(bed.snapshots(), 0);
+    drop(log);
+}
