@@ -46,6 +46,10 @@ pub(crate) struct Active {
     has_overhang: bool,
     /// Write-back has been started up to here.
     written_back: u64,
+    /// A sync or a write-back that was begun with so many bytes has been or is at work on the last block of them.
+    handed_over: u64,
+    /// Whether a sync is under way, which may take what is written meanwhile too.
+    is_syncing: bool,
 }
 
 /// Bytes that were appended and that nobody has handed to the device yet. Owns its handle, so that this can be done on any
@@ -120,6 +124,8 @@ impl Active {
             allocated: 0,
             has_overhang: false,
             written_back: 0,
+            handed_over: 0,
+            is_syncing: false,
         };
         if shelf.config.preallocate {
             let whole = u64::from(shelf.config.segment_bytes);
@@ -156,6 +162,8 @@ impl Active {
             allocated: bytes,
             has_overhang: false,
             written_back: bytes,
+            handed_over: bytes,
+            is_syncing: false,
         })
     }
 
@@ -178,7 +186,7 @@ impl Active {
         let end = position + batch.len() as u64;
         self.cut_overhang(shelf)?;
         self.allocate_ahead(shelf.config, end);
-        if let Err(error) = self.file.append_at(position, &batch.parts()) {
+        if let Err(error) = self.put(position, batch.parts()) {
             self.has_overhang = true;
             let error = Error::write(shelf.fence, "append to", self.file.path(), error);
             if matches!(error, Error::Full { .. }) {
@@ -204,6 +212,23 @@ impl Active {
         Ok(position)
     }
 
+    /// Writes `parts` behind the last batch. Where the block in which that ends may be on the disk, the blocks after it are
+    /// written first and the rest of that block last. An ext4 write that moves the file's end from within such a block waits
+    /// for whoever holds the file's block map, which is the sync that is under way; one that does not move the end does not.
+    fn put(&self, position: u64, parts: [&[u8]; 2]) -> std::io::Result<()> {
+        let [header, body] = parts;
+        let after = position.next_multiple_of(BLOCK_BYTES);
+        let rest = usize::try_from(after - position).expect("less than a block");
+        let is_on_disk = self.is_syncing || position == self.handed_over;
+        if !is_on_disk || rest == 0 || header.len() + body.len() <= rest {
+            return self.file.append_at(position, &parts);
+        }
+        let (header_first, header_after) = header.split_at(rest.min(header.len()));
+        let (body_first, body_after) = body.split_at(rest - header_first.len());
+        self.file.append_at(after, &[header_after, body_after])?;
+        self.file.append_at(position, &[header_first, body_first])
+    }
+
     /// Cuts the file and its indexes to a length, which must be the end of a batch that is followed by `end`.
     pub(crate) fn cut(&mut self, shelf: &Shelf<'_>, bytes: u64, end: Offset) -> Result<(), Error> {
         let failed = |path: &Path, error| Error::write(shelf.fence, "cut", path, error);
@@ -218,6 +243,7 @@ impl Active {
         self.bytes = bytes;
         self.allocated = bytes;
         self.written_back = self.written_back.min(bytes);
+        self.handed_over = bytes;
         self.has_overhang = false;
         Ok(())
     }
@@ -238,10 +264,23 @@ impl Active {
         }
     }
 
+    /// A sync of all that is there begins.
+    pub(crate) fn hand_over(&mut self) {
+        self.handed_over = self.bytes;
+        self.is_syncing = true;
+    }
+
+    /// It has ended, and may have taken what came meanwhile.
+    pub(crate) fn taken_back(&mut self) {
+        self.handed_over = self.bytes;
+        self.is_syncing = false;
+    }
+
     /// What has come since the last time, to be handed to the device; `None` when nothing has.
     pub(crate) fn take_fresh(&mut self, fence: &Fence) -> Option<Fresh> {
         let (position, len) = (self.written_back, self.bytes - self.written_back);
         self.written_back = self.bytes;
+        self.handed_over = self.bytes;
         (len > 0).then(|| Fresh {
             file: self.file.clone(),
             position,

@@ -285,6 +285,7 @@ impl Log {
         self.fence.check()?;
         let is_dirty = self.end > self.unsynced.durable().offset;
         let active = if is_dirty {
+            self.active.hand_over();
             smallvec![self.active.file.clone()]
         } else {
             smallvec![]
@@ -323,6 +324,7 @@ impl Log {
         }
         self.fence.check()?;
         self.unsynced.synced(ticket, self.end);
+        self.active.taken_back();
         Ok(())
     }
 
