@@ -74,8 +74,8 @@ impl Producer {
     ///
     /// # Errors
     ///
-    /// [`RecordTooLarge`](crate::ErrorKind::RecordTooLarge), a time-out, an unknown topic or
-    /// partition, or [`Closed`](crate::ErrorKind::Closed).
+    /// [`RecordTooLarge`](crate::ErrorKind::RecordTooLarge), a time-out, an unknown topic, a partition
+    /// that the topic does not get within 3 seconds, or [`Closed`](crate::ErrorKind::Closed).
     pub async fn enqueue(&self, record: Record<'_>) -> Result<Ack> {
         let topic = match self.handle.shared.known_topic(record.topic) {
             Some(topic) => topic,
@@ -211,26 +211,33 @@ impl Producer {
         match shared.place(topic, record, &mut Credit::none(&shared.memory)) {
             Ok(ack) => Ok(ack),
             Err(Refusal::Error(error)) => Err(error),
-            Err(Refusal::Memory(bytes)) => self.enqueue_in_line(topic, record, bytes).await,
+            Err(refusal) => self.enqueue_in_time(topic, record, refusal).await,
         }
     }
 
-    /// The slow path: waits for memory, in turn.
-    async fn enqueue_in_line(
+    /// The slow path: waits for memory, in turn, or for metadata.
+    async fn enqueue_in_time(
         &self,
         topic: &Arc<Topic>,
         record: &Record<'_>,
-        mut bytes: usize,
+        mut refusal: Refusal,
     ) -> Result<Ack> {
         let shared = &self.handle.shared;
         let mut line = Line::new(shared);
         loop {
-            line.wait(bytes).await?;
+            match refusal {
+                Refusal::Memory(bytes) => line.wait(bytes).await?,
+                Refusal::Partition(partition, error) => {
+                    if !shared.has_partition(topic, partition).await {
+                        return Err(error);
+                    }
+                }
+                Refusal::Error(error) => return Err(error),
+            }
             match shared.place(topic, record, line.credit()) {
                 Ok(ack) => return Ok(ack),
-                Err(Refusal::Error(error)) => return Err(error),
                 // Another partition, or another batch, wants more than the first did.
-                Err(Refusal::Memory(needed)) => bytes = needed,
+                Err(again) => refusal = again,
             }
         }
     }
@@ -244,6 +251,10 @@ impl Producer {
         match shared.place(topic, &record, &mut Credit::none(&shared.memory)) {
             Ok(ack) => Ok(ack),
             Err(Refusal::Memory(_)) => Err(TryEnqueueError::Full(record)),
+            Err(Refusal::Partition(_, error)) => {
+                shared.client.shared.invalidate_metadata();
+                Err(TryEnqueueError::Refused(record, error))
+            }
             Err(Refusal::Error(error)) => Err(TryEnqueueError::Refused(record, error)),
         }
     }

@@ -2,6 +2,10 @@
 //! against any Kafka.
 #![allow(clippy::unwrap_used)]
 
+#[allow(dead_code, missing_docs, unreachable_pub)]
+#[path = "../examples/range_ingest.rs"]
+mod range_ingest;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -101,6 +105,34 @@ async fn what_is_produced_in_any_codec_is_consumed_as_it_was() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn many_records_at_once_are_where_their_acknowledgement_says() {
+    let peer = Peer::start();
+    let client = peer.client().await;
+    let topic = topic(&client, 4).await;
+    let producer = client.producer().build().await.unwrap();
+    let keys: Vec<_> = (0..3000u32).map(u32::to_be_bytes).collect();
+    let records = keys
+        .iter()
+        .map(|key| Record::to(&topic).key(key).value(key));
+    let placed = producer.send_batch(records).await.unwrap();
+    let places = placed.iter().map(|at| (at.partition, at.offset.unwrap()));
+    let mut places: BTreeMap<_, _> = places.zip(&keys).collect();
+    assert_eq!(places.len(), 3000);
+    let consumer = client.consumer().assign_topic(&topic, Start::Earliest);
+    let mut consumer = consumer.build().await.unwrap();
+    while !places.is_empty() {
+        let record = consumer.next().await.unwrap().unwrap();
+        let key = places.remove(&(record.partition(), record.offset()));
+        assert_eq!(record.key(), key.map(|key| &key[..]));
+    }
+    // What was just added is not known to the producer yet.
+    let grown = client.admin().create_partitions([(&topic, 5)]).await;
+    grown.unwrap()[&topic].as_ref().unwrap();
+    let record = Record::to(&topic).partition(4).value("v");
+    assert_eq!(producer.send(record).await.unwrap().offset, Some(0));
 }
 
 #[tokio::test]
@@ -494,4 +526,34 @@ async fn keys_go_to_the_partition_that_owns_their_range() {
         "{refused}"
     );
     assert_eq!(ranges.interval_bytes(), [6, 9, 5]);
+}
+
+#[tokio::test]
+async fn the_range_ingest_gives_half_of_a_full_range_to_a_new_partition() {
+    let peer = Peer::start();
+    // Its topic has one name, which others may have taken on a cluster that is not ours.
+    if peer.engine.is_none() {
+        return;
+    }
+    let client = peer.client().await;
+    let wanted = NewTopic::new("readings").partitions(4);
+    let created = client.admin().create_topics([wanted]).await.unwrap();
+    created["readings"].as_ref().unwrap();
+    let ingested = range_ingest::run(&peer.bootstrap, 20_000).await.unwrap();
+    assert_eq!(ingested.readings.values().sum::<u32>(), 20_000);
+    assert!(ingested.skew.unwrap() > 1.5);
+    assert_eq!(ingested.map_version, 2);
+    // The new partition holds that half of the street, and nothing else does from then on.
+    let consumer = client.consumer().assign_topic("readings", Start::Earliest);
+    let mut consumer = consumer.build().await.unwrap();
+    let mut moved = 0;
+    for _ in 0..20_000 {
+        let record = consumer.next().await.unwrap().unwrap();
+        let key = record.key().unwrap();
+        let is_there = record.partition() == 4;
+        moved += u32::from(is_there);
+        assert!(!is_there || (key >= &b"meter-0100-0500"[..] && key < &b"meter-0101"[..]));
+    }
+    assert_eq!(moved, ingested.readings[&4]);
+    assert!(moved > 1000, "{moved}");
 }

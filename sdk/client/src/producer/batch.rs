@@ -177,6 +177,8 @@ impl Producer {
         let shared = &self.handle.shared;
         let mut acks = BatchAck::default();
         let mut line = Line::new(shared);
+        // A partition that was waited for in vain.
+        let mut absent: Option<(Arc<str>, i32)> = None;
         let mut chunk = Vec::with_capacity(RUN_RECORDS_MAX.min(records.size_hint().0));
         loop {
             // User code gives the next records: not under anybody's lock.
@@ -206,6 +208,16 @@ impl Producer {
                             let placed = acks.len() - before;
                             acks.refuse(name, rest.len() - placed, error);
                             return acks;
+                        }
+                    }
+                    Some(Refusal::Partition(partition, error)) => {
+                        let known = known.as_ref().expect("its partitions were looked at");
+                        let is_absent = absent.as_ref().is_some_and(|(name, least)| {
+                            Arc::ptr_eq(name, &known.name) && partition >= *least
+                        });
+                        if is_absent || !shared.has_partition(known, partition).await {
+                            absent = Some((Arc::clone(&known.name), partition));
+                            acks.refuse(name, 1, error);
                         }
                     }
                     Some(Refusal::Error(error)) => {

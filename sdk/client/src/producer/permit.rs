@@ -42,6 +42,10 @@ impl Permit<'_> {
         let error = match shared.place(&topic, &record, &mut self.credit) {
             Ok(ack) => return ack,
             Err(Refusal::Error(error)) => error,
+            Err(Refusal::Partition(_, error)) => {
+                shared.client.shared.invalidate_metadata();
+                error
+            }
             Err(Refusal::Memory(bytes)) => {
                 let left = self.credit.bytes();
                 let why = format!("record needs {bytes} bytes, its permit has {left}");

@@ -12,7 +12,7 @@ use super::batch::BatchAck;
 use super::clock::Clock;
 use super::memory::Credit;
 use super::shared::Shared;
-use super::topic::{Partition, Room, Topic};
+use super::topic::{NoPartition, Partition, Room, Topic};
 use crate::core::producer::delivery::Delivery;
 use crate::core::producer::queue::{Fields, NoPlace, Supplies};
 use crate::error::{Error, ErrorKind, Result};
@@ -27,7 +27,20 @@ pub(super) const RUN_RECORDS_MAX: usize = 32;
 pub(super) enum Refusal {
     /// So many bytes are missing.
     Memory(usize),
+    /// The topic does not have this partition, unless metadata is out of date.
+    Partition(i32, Error),
     Error(Error),
+}
+
+impl From<NoPartition> for Refusal {
+    fn from(no_partition: NoPartition) -> Self {
+        match no_partition {
+            NoPartition::Unknown(partition, error) if partition >= 0 => {
+                Self::Partition(partition, error)
+            }
+            NoPartition::Unknown(_, error) | NoPartition::Refused(error) => Self::Error(error),
+        }
+    }
 }
 
 impl From<Error> for Refusal {

@@ -348,8 +348,8 @@ impl Sender {
                     });
                 }
                 Some(error) => {
-                    let lost = Answer::Lost { error, sent: false };
-                    self.shared.answer(&partition, batch, bytes, lost);
+                    let unsealed = Answer::Unsealed(error);
+                    self.shared.answer(&partition, batch, bytes, unsealed);
                 }
             }
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::runtime::Handle;
+use tokio::time::{Instant, timeout_at};
 
 use super::clock::Clock;
 use super::identity::Identities;
@@ -18,6 +19,10 @@ use crate::client::Client;
 use crate::config::ProducerConfig;
 use crate::core::producer::queue::{Answer, Rules, Verdict};
 use crate::error::Result;
+
+/// How long a partition may be unknown before a record for it is refused: brokers hear of new ones
+/// a little later than who asked for them.
+const PARTITION_GRACE: Duration = Duration::from_secs(3);
 
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -92,6 +97,24 @@ impl Shared {
             .entry(Arc::clone(&known.name))
             .or_insert_with(|| Arc::new(Topic::new(&known.name, &cluster)));
         Ok(Arc::clone(topic))
+    }
+
+    /// Waits until the topic has this partition, for as long as brokers may take to tell of one that
+    /// was just added; returns whether it has. Cancel-safe.
+    pub(super) async fn has_partition(&self, topic: &Topic, partition: i32) -> bool {
+        let client = &self.client.shared;
+        let mut changes = client.watch_cluster();
+        let deadline = Instant::now() + self.config.block_max.min(PARTITION_GRACE);
+        loop {
+            let cluster = Arc::clone(&changes.borrow_and_update());
+            if cluster.partition(&topic.name, partition).is_some() {
+                return true;
+            }
+            client.invalidate_metadata();
+            if timeout_at(deadline, changes.changed()).await.is_err() {
+                return false;
+            }
+        }
     }
 
     /// Every partition that a record was or may be sent to.

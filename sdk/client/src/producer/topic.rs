@@ -7,7 +7,7 @@ use crate::config::ProducerConfig;
 use crate::core::metadata::Cluster;
 use crate::core::producer::queue::Queue;
 use crate::core::producer::sticky;
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::partitioner::{Choice, Spread, TopicView};
 use crate::record::Record;
 
@@ -25,6 +25,15 @@ pub(crate) struct Topic {
     /// The version of the metadata that this was last held against.
     seen: AtomicU64,
     newer: OnceLock<Arc<Topic>>,
+}
+
+/// A record goes nowhere.
+#[derive(Debug)]
+pub(super) enum NoPartition {
+    /// Nobody says where.
+    Refused(Error),
+    /// To a partition that the topic, as far as is known, does not have.
+    Unknown(i32, Error),
 }
 
 /// What a record takes at most, and what a batch holds.
@@ -147,12 +156,16 @@ impl Topic {
     }
 
     /// The partition for that choice, and whether the record counts for the stay at the sticky one.
+    ///
+    /// # Errors
+    ///
+    /// [`NoPartition`]: a choice that is none, or a partition that the topic does not have.
     pub(super) fn resolve(
         &self,
         choice: &Choice,
         room: Room,
         random: impl FnOnce() -> u64,
-    ) -> Result<(&Arc<Partition>, bool)> {
+    ) -> Result<(&Arc<Partition>, bool), NoPartition> {
         let (index, stays) = match choice {
             Choice::Fixed(partition) => (*partition, false),
             Choice::Any(Spread::Adaptive) => (self.sticky(random), true),
@@ -163,14 +176,15 @@ impl Topic {
             }
             Choice::Any(Spread::Random) => (self.any(random()), false),
             Choice::Any(Spread::InTurn) => (self.next(self.count()), false),
-            Choice::Refused(why) => return Err(Error::config(why)),
+            Choice::Refused(why) => return Err(NoPartition::Refused(Error::config(why))),
         };
         match self.at(index) {
             Some(partition) => Ok((partition, stays)),
             None => {
                 let (name, count) = (&self.name, self.count());
                 let why = format!("topic {name:?} has {count} partitions, not {index}");
-                Err(Error::config(why).at(name, index))
+                let error = Error::config(why).at(name, index);
+                Err(NoPartition::Unknown(index, error))
             }
         }
     }

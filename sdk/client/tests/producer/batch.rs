@@ -79,7 +79,7 @@ async fn records_of_many_topics_go_where_they_belong() {
     assert_eq!(error.code(), Some(ErrorCode::UnknownTopicOrPartition));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_record_that_is_refused_takes_no_other_along() {
     let cluster = cluster(1).await;
     let producer = producer_with(&cluster, |builder| builder.request_bytes_max(10_000)).await;

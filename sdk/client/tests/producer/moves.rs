@@ -1,6 +1,6 @@
 //! Leaders and topics that change while records are on their way.
 
-use highwater::{Client, ErrorCode, ErrorKind, Record};
+use highwater::{Client, ErrorCode, ErrorKind, Record, TryEnqueueError};
 use highwater_wire::ApiKey;
 
 use super::support::{Cluster, Fault};
@@ -109,6 +109,36 @@ async fn records_for_a_topic_that_stays_away_fail_at_their_deadline_and_say_why(
     assert_eq!(error.kind(), &ErrorKind::Timeout);
     assert_eq!(start.elapsed().as_secs(), 120);
     assert!(error.to_string().contains("last failure"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_that_was_just_added_is_waited_for() {
+    let cluster = cluster(1).await;
+    let producer = producer(&cluster).await;
+    let topic = producer.topic("t").await.unwrap();
+    let record = |partition| Record::new().partition(partition).value("v");
+    let refused = topic.try_enqueue(record(3)).unwrap_err();
+    assert!(matches!(refused, TryEnqueueError::Refused(..)));
+    cluster.grow("t", 4);
+    let placed = topic.send(record(3)).await.unwrap();
+    assert_eq!((placed.partition, placed.offset), (3, Some(0)));
+    cluster.grow("t", 6);
+    let ack = topic
+        .enqueue_batch([record(5), record(9), record(4), record(9), record(8)])
+        .await;
+    let _ = ack.clone().await;
+    let partitions: Vec<_> = ack
+        .outcomes()
+        .map(|outcome| outcome.unwrap().ok().map(|placed| placed.partition))
+        .collect();
+    assert_eq!(partitions, [Some(5), None, Some(4), None, None]);
+    let start = tokio::time::Instant::now();
+    let error = topic.send(record(6)).await.unwrap_err();
+    assert_eq!(error.kind(), &ErrorKind::Config);
+    assert_eq!(start.elapsed().as_secs(), 3, "and not for ever");
+    let error = topic.send(record(-1)).await.unwrap_err();
+    assert_eq!(error.topic_partition().unwrap().partition, -1);
+    assert_eq!(start.elapsed().as_secs(), 3);
 }
 
 #[tokio::test]

@@ -21,6 +21,8 @@ pub(crate) enum Answer {
         log_append_time_ms: Option<i64>,
     },
     Refused(ErrorCode, Option<String>),
+    /// It could not be given its final bytes, and never will be.
+    Unsealed(Error),
     /// No answer: the connection broke, or was never there (`sent` is false).
     Lost {
         error: Error,
@@ -135,6 +137,7 @@ impl Queue {
                     }
                 }
             }
+            Answer::Unsealed(error) => self.fail(at, error, &mut verdict),
             Answer::Lost { error, sent } => {
                 verdict.refresh = true;
                 if sent {
