@@ -261,6 +261,16 @@ impl Isolation {
     }
 }
 
+/// What becomes of a batch whose checksum, lengths or compression are wrong.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Corrupt {
+    /// It is an error with topic, partition and offset, which comes again until the application seeks past it.
+    #[default]
+    Fail,
+    /// It is passed over, with a warning and an event ([`ConsumerEvent::Skipped`](crate::consumer::ConsumerEvent::Skipped)).
+    Skip,
+}
+
 /// How a consumer fetches.
 #[derive(Clone, Debug)]
 pub struct ConsumerConfig {
@@ -280,6 +290,8 @@ pub struct ConsumerConfig {
     pub offset_reset: OffsetReset,
     /// `isolation.level` (read_uncommitted).
     pub isolation: Isolation,
+    /// `highwater.corrupt.records` (fail): what becomes of a batch that does not hold together.
+    pub corrupt: Corrupt,
     /// `client.rack` (none): for brokers that let consumers read from a replica nearby.
     pub client_rack: Option<String>,
     /// The consumer's group, where it has one.
@@ -428,6 +440,7 @@ impl Default for ConsumerConfig {
             batch_bytes_max: 128 << 20,
             offset_reset: OffsetReset::Latest,
             isolation: Isolation::ReadUncommitted,
+            corrupt: Corrupt::Fail,
             client_rack: None,
             group: GroupConfig::default(),
         }

@@ -3,10 +3,12 @@
 mod batch;
 mod builder;
 mod commit;
+mod events;
 mod fetcher;
 mod following;
 mod leaders;
 mod membership;
+mod offsets;
 mod partition_stream;
 mod partitions;
 mod reading;
@@ -27,6 +29,7 @@ use tokio::task::JoinSet;
 pub use self::batch::{ConsumerRecord, Iter, RecordBatch, RecordRef};
 pub use self::builder::ConsumerBuilder;
 pub use self::commit::Commit;
+pub use self::events::{ConsumerEvent, ConsumerEvents};
 pub use self::membership::Rebalance;
 use self::membership::{Listener, Membership};
 pub use self::partition_stream::PartitionStream;
@@ -255,6 +258,11 @@ impl Consumer {
         Partitions::new(self)
     }
 
+    /// What happens to this consumer from now on, besides records, for whoever wants to know.
+    pub fn events(&self) -> ConsumerEvents {
+        self.shared.events.watch()
+    }
+
     /// Keeps note of whether the application waits for records.
     fn wait(&self, waiting: &mut Option<Waiting>, waits: bool) {
         // Where the application is asked something, it is its answer that is waited for.
@@ -343,15 +351,22 @@ impl Consumer {
                     None => return Ok(None),
                 },
             };
-            let slot = reading.slot;
+            let (slot, generation) = (reading.slot, reading.generation);
+            if generation != state.slots[slot].cursor.generation() {
+                self.reading = None;
+                continue;
+            }
             let position = state.slots[slot].cursor.position().unwrap_or(0);
             drop(state);
             let mut opened = reading.open(position, &self.shared.config, &mut self.decoder)?;
+            let read = self.shared.lock().slots[slot].read(generation, &mut opened);
+            if read {
+                opened.tell(&self.shared, &reading.place, reading.fetched.high_watermark);
+            }
             if reading.is_empty() {
                 self.reading = None;
             }
-            self.shared.lock().slots[slot].read(None, &mut opened);
-            if let Some(records) = opened.records {
+            if let Some(records) = opened.records.filter(|_| read) {
                 if self.strategy() == Commit::EachBatch && self.membership.is_some() {
                     let committed = Committed {
                         leader_epoch: opened.leader_epoch,
@@ -414,7 +429,7 @@ impl Consumer {
             };
             state.set_paused(index, paused);
             if let Some(reading) = self.reading.take_if(|reading| reading.slot == index) {
-                state.put_back(index, reading.fetched);
+                state.put_back(reading);
             }
         }
         drop(state);

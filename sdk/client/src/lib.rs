@@ -89,12 +89,12 @@ pub mod typed;
 pub use admin::Admin;
 pub use client::{Client, ClientBuilder};
 pub use config::{
-    Acks, ClientConfig, ConsumerConfig, GroupConfig, GroupProtocol, Isolation, Linger, OffsetReset,
-    ProducerConfig,
+    Acks, ClientConfig, ConsumerConfig, Corrupt, GroupConfig, GroupProtocol, Isolation, Linger,
+    OffsetReset, ProducerConfig,
 };
 pub use consumer::{
-    Commit, Consumer, ConsumerBuilder, ConsumerRecord, PartitionStream, Partitions, Rebalance,
-    RecordBatch, RecordRef, RecordStream, Start,
+    Commit, Consumer, ConsumerBuilder, ConsumerEvent, ConsumerEvents, ConsumerRecord,
+    PartitionStream, Partitions, Rebalance, RecordBatch, RecordRef, RecordStream, Start,
 };
 pub use core::group::assignor::{Assignor, UnknownAssignor};
 pub use error::{BoxError, Error, ErrorKind, Result, TopicPartition, Written};

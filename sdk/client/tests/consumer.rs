@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use highwater::{
-    Client, Codec, Compression, Consumer, ErrorCode, ErrorKind, OffsetReset, Record, Start,
-    TopicPartition,
+    Client, Codec, Compression, Consumer, ConsumerEvent, Corrupt, ErrorCode, ErrorKind,
+    OffsetReset, Record, Start, TopicPartition,
 };
 use highwater_wire::ApiKey;
 use support::{Cluster, Fault};
@@ -256,6 +256,86 @@ async fn a_corrupt_batch_is_named_and_can_be_passed_over() {
         offsets(&mut consumer, 10).await,
         (20..30).collect::<Vec<_>>()
     );
+}
+
+#[tokio::test]
+async fn a_corrupt_batch_is_passed_over_where_that_is_chosen_and_told() {
+    for at in [1, 2] {
+        let (cluster, client) = filled(30).await;
+        {
+            let mut state = cluster.state.lock().unwrap();
+            let batch = &mut state.topics.get_mut("t").unwrap().partitions[0].batches[at];
+            let mut bytes = batch.to_vec();
+            *bytes.last_mut().unwrap() ^= 1;
+            *batch = Bytes::from(bytes);
+        }
+        let consumer = client.consumer().assign("t", 0, Start::Earliest);
+        let consumer = consumer.configure(|config| config.corrupt = Corrupt::Skip);
+        let mut consumer = consumer.build().await.unwrap();
+        let mut events = consumer.events();
+        let from = i64::try_from(at).unwrap() * 10;
+        let producer = client.producer().build().await.unwrap();
+        producer.send(Record::to("t").value("v")).await.unwrap();
+        let expected: Vec<i64> = (0..from).chain(from + 10..31).collect();
+        assert_eq!(offsets(&mut consumer, 21).await, expected);
+        let skipped = loop {
+            if let Some(ConsumerEvent::Skipped {
+                next_offset, error, ..
+            }) = events.next().await
+            {
+                break (error.offset(), next_offset);
+            }
+        };
+        assert_eq!(skipped, (Some(from), from + 10));
+    }
+}
+
+#[tokio::test]
+async fn the_end_is_told_each_time_it_is_reached() {
+    let (_cluster, client) = filled(20).await;
+    let consumer = client.consumer().assign("t", 0, Start::Earliest);
+    let mut consumer = consumer.build().await.unwrap();
+    let mut events = consumer.events();
+    offsets(&mut consumer, 20).await;
+    let producer = client.producer().build().await.unwrap();
+    producer.send(Record::to("t").value("v")).await.unwrap();
+    offsets(&mut consumer, 1).await;
+    for end in [20, 21] {
+        match events.next().await {
+            Some(ConsumerEvent::Eof { offset, .. }) => assert_eq!(offset, end),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(events.missed(), 0);
+}
+
+#[tokio::test]
+async fn partitions_that_nobody_reads_do_not_hold_up_the_others() {
+    let cluster = Cluster::start(1).await;
+    cluster.topic("t", 3);
+    let client = client(&cluster).await;
+    let producer = client.producer().batch_bytes(1).build().await.unwrap();
+    for partition in [0, 1, 2, 0, 1, 2, 0, 0, 0, 0] {
+        let record = Record::to("t").partition(partition).value("v");
+        producer.send(record).await.unwrap();
+    }
+    // The first answer is more than may be kept.
+    let consumer = client.consumer().assign_topic("t", Start::Earliest);
+    let consumer = consumer
+        .buffer_bytes(1)
+        .configure(|config| config.partition_fetch_bytes_max = 1);
+    let mut partitions = consumer.build().await.unwrap().partitions();
+    let mut streams = Vec::new();
+    while let Some(stream) = partitions.next().await.unwrap() {
+        streams.push(stream);
+    }
+    let busy = streams
+        .iter_mut()
+        .find(|stream| stream.place().partition == 0);
+    let busy = busy.unwrap();
+    for offset in 0..6 {
+        assert_eq!(busy.next().await.unwrap().unwrap().offset(), offset);
+    }
 }
 
 #[tokio::test]

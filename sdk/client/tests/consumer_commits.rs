@@ -190,6 +190,30 @@ async fn a_mark_from_before_a_seek_does_not_count() {
 }
 
 #[tokio::test]
+async fn a_consumer_asks_where_partitions_begin_and_end_and_where_its_group_is() {
+    let peer = Peer::start().await;
+    peer.produce(10).await;
+    let consumer = peer.client.consumer().group(&peer.group);
+    let consumer = consumer.assign(&peer.topic, 0, Start::Earliest);
+    let mut consumer = consumer.commit(Commit::Manual).build().await.unwrap();
+    let both = || [peer.place(0), peer.place(3)];
+    let ends = consumer.end_offsets(both()).await.unwrap();
+    assert_eq!(ends, both().map(|place| (place, 10)).into());
+    let begins = consumer.beginning_offsets(both()).await.unwrap();
+    assert_eq!(begins, both().map(|place| (place, 0)).into());
+    let times = [(peer.place(0), 0), (peer.place(1), i64::MAX)];
+    let found = consumer.offsets_for_times(times).await.unwrap();
+    assert_eq!(found[&peer.place(0)].unwrap().offset, Some(0));
+    assert_eq!(found[&peer.place(1)], None);
+    consumer.next().await.unwrap();
+    consumer.commit().await.unwrap();
+    let committed = consumer.committed(both()).await.unwrap();
+    let place = committed[&peer.place(0)].as_ref().unwrap();
+    assert_eq!((place.offset, place.leader_epoch), (1, 0));
+    assert_eq!(committed[&peer.place(3)], None);
+}
+
+#[tokio::test]
 async fn each_batch_is_committed_when_the_next_is_asked_for() {
     let peer = Peer::start().await;
     peer.produce(10).await;

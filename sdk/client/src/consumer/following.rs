@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::membership::{Place, Released, Settled};
 use super::shared::Waiting;
-use super::{Commit, Consumer, Start};
+use super::{Commit, Consumer, ConsumerEvent, Start};
 use crate::core::group::member::Event;
 use crate::error::{Error, ErrorKind, Result, TopicPartition};
 use crate::group::{Committed, Offsets};
@@ -111,6 +111,8 @@ impl Consumer {
         places.retain(|place| assigned.contains(place));
         self.end_streams(&places);
         places.iter().for_each(|place| self.unassign(place));
+        let events = &self.shared.events;
+        events.tell(|| ConsumerEvent::Lost(places.clone()));
         if let Some(membership) = &mut self.membership {
             membership.lose(places);
         }
@@ -121,12 +123,19 @@ impl Consumer {
             return Ok(());
         };
         match settled {
-            Settled::LetGo(places) => membership.group.settled(&places),
+            Settled::LetGo(places) => {
+                membership.group.settled(&places);
+                if !places.is_empty() {
+                    self.shared.events.tell(|| ConsumerEvent::Revoked(places));
+                }
+            }
             Settled::Deferred(event, error) => {
                 membership.group.put_back(event);
                 return Err(error);
             }
             Settled::Assigned(places) => {
+                let named = || places.iter().map(|(place, _)| place.clone()).collect();
+                self.shared.events.tell(|| ConsumerEvent::Assigned(named()));
                 for (place, from) in places {
                     self.shared.client.shared.use_topic(&place.topic);
                     match from {
@@ -144,7 +153,7 @@ impl Consumer {
         self.assign_known(place, Start::Offset(committed.offset));
         let mut state = self.shared.lock();
         if let Some((_, slot)) = state.find(place) {
-            slot.cursor.set_position_epoch(committed.leader_epoch);
+            slot.cursor.set_epoch(committed.leader_epoch);
             slot.committed = Some(committed.offset);
         }
     }

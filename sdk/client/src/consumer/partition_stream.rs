@@ -206,11 +206,15 @@ impl PartitionStream {
                 let Some(reading) = &mut self.reading else {
                     continue;
                 };
+                let (generation, end) = (reading.generation, reading.fetched.high_watermark);
                 let mut opened = reading.open(position, &self.shared.config, &mut self.decoder)?;
                 if reading.is_empty() {
                     self.reading = None;
                 }
-                let read = self.shared.lock().slots[self.slot].read(Some(&self.track), &mut opened);
+                let read = self.shared.lock().slots[self.slot].read(generation, &mut opened);
+                if read {
+                    opened.tell(&self.shared, &self.place, end);
+                }
                 if let Some(records) = opened.records.filter(|_| read) {
                     // A reset that led back began another track.
                     self.follow_track();
@@ -236,6 +240,9 @@ impl PartitionStream {
         if !is_ours || slot.cursor.is_paused() {
             return Ok(None);
         }
+        let generation = slot.cursor.generation();
+        self.reading
+            .take_if(|reading| reading.generation != generation);
         if self.reading.is_none() {
             self.reading = state.take(self.slot)?;
         }

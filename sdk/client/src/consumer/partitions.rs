@@ -21,7 +21,7 @@ use super::membership::Released;
 use super::partition_stream::Opened;
 use super::shared::{Lane, Shared};
 use super::track::Track;
-use super::{Commit, Consumer, PartitionStream, Start};
+use super::{Commit, Consumer, ConsumerEvents, PartitionStream, Start};
 use crate::error::{Result, TopicPartition};
 use crate::group::{self, Committed, Group, Offsets, Waiting};
 
@@ -98,7 +98,7 @@ impl Partitions {
         consumer.current = None;
         let mut state = consumer.shared.lock();
         if let Some(reading) = consumer.reading.take() {
-            state.put_back(reading.slot, reading.fetched);
+            state.put_back(reading);
         }
         let slots: Vec<usize> = state.assigned().map(|(index, _)| index).collect();
         drop(state);
@@ -186,6 +186,11 @@ impl Partitions {
     /// When it was not built as a member of a group.
     pub fn subscribe<T: AsRef<str>>(&mut self, topics: impl IntoIterator<Item = T>) -> Result<()> {
         self.consumer.subscribe(topics)
+    }
+
+    /// As [`Consumer::events`].
+    pub fn events(&self) -> ConsumerEvents {
+        self.consumer.events()
     }
 
     /// Commits what is marked, of all partitions, and waits until the coordinator has it.

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use bytes::Buf;
 use highwater_record::control::ControlType;
-use highwater_record::{Batch, Decompressor, Records};
+use highwater_record::{Batch, Decompressor, HEADER_BYTES, Header, Records};
 
 use super::batch::{RecordBatch, Scratch, Source};
-use super::shared::Fetched;
-use crate::config::{ConsumerConfig, Isolation};
+use super::events::ConsumerEvent;
+use super::shared::{Fetched, Shared};
+use crate::config::{ConsumerConfig, Corrupt, Isolation};
 use crate::error::{Error, ErrorKind, Result, TopicPartition};
 
 /// What is left of an answer, of one partition.
@@ -16,6 +17,8 @@ use crate::error::{Error, ErrorKind, Result, TopicPartition};
 pub(super) struct Reading {
     pub(super) slot: usize,
     pub(super) place: TopicPartition,
+    /// The cursor's when it was taken: after a seek it is nobody's.
+    pub(super) generation: u32,
     pub(super) fetched: Fetched,
 }
 
@@ -26,6 +29,8 @@ pub(super) struct Opened {
     pub(super) leader_epoch: i32,
     /// Its records from the position on, if there are any to be seen.
     pub(super) records: Option<RecordBatch>,
+    /// What was wrong with it, where it is passed over for that.
+    pub(super) defect: Option<Error>,
 }
 
 /// What decoding takes, and gives back for the next batch.
@@ -44,12 +49,33 @@ impl Decoder {
     }
 }
 
+impl Opened {
+    /// Tells whoever watches what came of a batch that was read from an answer with this high watermark.
+    pub(super) fn tell(&mut self, shared: &Shared, place: &TopicPartition, high_watermark: i64) {
+        let next_offset = self.next_offset;
+        if let Some(error) = self.defect.take() {
+            shared.events.tell(|| ConsumerEvent::Skipped {
+                place: place.clone(),
+                next_offset,
+                error,
+            });
+        }
+        if next_offset >= high_watermark {
+            shared.events.tell(|| ConsumerEvent::Eof {
+                place: place.clone(),
+                offset: next_offset,
+            });
+        }
+    }
+}
+
 impl Reading {
     pub(super) fn is_empty(&self) -> bool {
         self.fetched.bytes.is_empty()
     }
 
-    /// Checks and decodes the first batch that is left, and takes it out when that went well.
+    /// Checks and decodes the first batch that is left, and takes it out when that went well, or when what does not hold
+    /// together is to be passed over.
     ///
     /// # Errors
     ///
@@ -60,11 +86,39 @@ impl Reading {
         config: &ConsumerConfig,
         decoder: &mut Decoder,
     ) -> Result<Opened> {
-        self.try_open(position, config, decoder).map_err(|error| {
-            error
+        let error = match self.try_open(position, config, decoder) {
+            Ok(opened) => return Ok(opened),
+            Err(error) => error
                 .at(&self.place.topic, self.place.partition)
-                .at_offset(position)
-        })
+                .at_offset(position),
+        };
+        match config.corrupt {
+            Corrupt::Fail => Err(error),
+            Corrupt::Skip => Ok(self.skip(position, error)),
+        }
+    }
+
+    /// Passes the first batch over, whose header may be wrong in anything.
+    fn skip(&mut self, position: i64, error: Error) -> Opened {
+        let fetched = &mut self.fetched;
+        let header = Header::peek(&fetched.bytes);
+        let left = fetched.bytes.len();
+        let bytes = header.map_or(left, |header| header.batch_bytes());
+        let bytes = bytes.max(HEADER_BYTES).min(left);
+        let claimed = header.map(|header| header.next_offset().get());
+        fetched.bytes.advance(bytes);
+        // Where the next batch begins is known better than where this one says that it ends.
+        let follows = Header::peek(&fetched.bytes).map(|header| header.base_offset().get());
+        let least = position.saturating_add(1);
+        let most = fetched.high_watermark.max(least);
+        let next_offset = follows.or(claimed).unwrap_or(least).clamp(least, most);
+        tracing::warn!(place = %self.place, position, next_offset, %error, "a corrupt batch is passed over");
+        Opened {
+            next_offset,
+            leader_epoch: -1,
+            records: None,
+            defect: Some(error),
+        }
     }
 
     fn try_open(
@@ -114,6 +168,7 @@ impl Reading {
             next_offset: header.next_offset().get(),
             leader_epoch: header.leader_epoch().get(),
             records: records.filter(|records| !records.is_empty()),
+            defect: None,
         };
         let bytes = batch.len();
         fetched.bytes.advance(bytes);

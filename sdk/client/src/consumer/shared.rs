@@ -1,14 +1,16 @@
 //! What a consumer and its fetchers share: the partitions, and what waits of them.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use highwater_record::Header;
 use tokio::sync::{Notify, watch};
 
 use super::Start;
+use super::events::Tell;
 use super::reading::{Opened, Reading};
 use super::track::Track;
 use crate::client::Client;
@@ -38,6 +40,7 @@ pub(super) struct Shared {
     pub(super) arrived: Arc<Notify>,
     /// Told when the assignment changed.
     pub(super) assigned: Notify,
+    pub(super) events: Tell,
 }
 
 #[derive(Debug, Default)]
@@ -54,6 +57,24 @@ pub(super) struct State {
     pub(super) waiting_bytes: usize,
     /// Whether some fetcher found no room.
     pub(super) starved: bool,
+    /// Who fetches, by broker.
+    fetchers: BTreeMap<i32, Desk>,
+}
+
+/// What a fetcher is told.
+#[derive(Debug)]
+struct Desk {
+    wake: Arc<Notify>,
+    /// Slots that it has to look at.
+    touched: BTreeSet<usize>,
+}
+
+/// A replica that the leader sends us to (KIP-392).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Replica {
+    pub(super) broker: i32,
+    /// When the leader is asked again.
+    pub(super) until: Duration,
 }
 
 /// One partition of the assignment.
@@ -65,8 +86,8 @@ pub(super) struct Slot {
     /// The leader's id and epoch; -1 when there is none.
     pub(super) leader: i32,
     pub(super) leader_epoch: i32,
-    /// Who fetches for that leader.
-    pub(super) fetcher: Option<Arc<Notify>>,
+    /// Who is asked instead of the leader.
+    pub(super) replica: Option<Replica>,
     pub(super) waiting: VecDeque<Waiting>,
     /// What is dealt with, where somebody wants to know.
     pub(super) track: Option<Arc<Track>>,
@@ -123,6 +144,7 @@ impl Shared {
             state: Mutex::default(),
             arrived: Arc::new(Notify::new()),
             assigned: Notify::new(),
+            events: Tell::default(),
         }
     }
 
@@ -175,14 +197,19 @@ impl Slot {
         });
     }
 
+    /// Who is asked for records.
+    pub(super) fn source(&self) -> i32 {
+        self.replica_id().unwrap_or(self.leader)
+    }
+
+    pub(super) fn replica_id(&self) -> Option<i32> {
+        self.replica.map(|replica| replica.broker)
+    }
+
     /// Takes note that a batch is handed out, or passed over; its records' marks count from here on. Returns false when the
-    /// partition was sought elsewhere meanwhile: `from` is who read it.
-    pub(super) fn read(&mut self, from: Option<&Arc<Track>>, opened: &mut Opened) -> bool {
-        let is_current = |from| {
-            let track = self.track.as_ref();
-            track.is_some_and(|track| Arc::ptr_eq(from, track))
-        };
-        if !from.is_none_or(is_current) {
+    /// partition was sought elsewhere since the batch was taken.
+    pub(super) fn read(&mut self, generation: u32, opened: &mut Opened) -> bool {
+        if generation != self.cursor.generation() {
             return false;
         }
         self.cursor.advance(opened.next_offset, opened.leader_epoch);
@@ -227,6 +254,73 @@ impl State {
         self.assigned > 0
     }
 
+    /// The slot of a partition that is assigned, or was.
+    pub(super) fn slot_of(&self, topic: &str, partition: i32) -> Option<usize> {
+        self.index.get(topic)?.get(&partition).copied()
+    }
+
+    /// Whether somebody fetches from this broker.
+    pub(super) fn has_fetcher(&self, broker: i32) -> bool {
+        self.fetchers.contains_key(&broker)
+    }
+
+    /// Somebody fetches from this broker from now on.
+    pub(super) fn add_fetcher(&mut self, broker: i32) -> Arc<Notify> {
+        let wake = Arc::new(Notify::new());
+        let desk = Desk {
+            wake: Arc::clone(&wake),
+            touched: BTreeSet::new(),
+        };
+        self.fetchers.insert(broker, desk);
+        wake
+    }
+
+    /// Has whoever fetches a partition, or leads it, look at it again.
+    pub(super) fn touch(&mut self, index: usize) {
+        let (leader, source) = (self.slots[index].leader, self.slots[index].source());
+        self.touch_at(leader, index);
+        if source != leader {
+            self.touch_at(source, index);
+        }
+    }
+
+    fn touch_at(&mut self, broker: i32, index: usize) {
+        if let Some(desk) = self.fetchers.get_mut(&broker) {
+            desk.touched.insert(index);
+            desk.wake.notify_one();
+        }
+    }
+
+    /// What a fetcher has to look at.
+    pub(super) fn take_touched(&mut self, broker: i32) -> BTreeSet<usize> {
+        let desk = self.fetchers.get_mut(&broker);
+        desk.map_or_else(BTreeSet::new, |desk| std::mem::take(&mut desk.touched))
+    }
+
+    /// The partition has this leader from now on, or none (-1).
+    pub(super) fn set_leader(&mut self, index: usize, leader: i32, leader_epoch: i32) {
+        // Whoever fetched it has to stop.
+        self.touch(index);
+        let slot = &mut self.slots[index];
+        slot.leader = leader;
+        slot.leader_epoch = leader_epoch;
+        slot.replica = None;
+        slot.cursor.leader_changed();
+        self.touch(index);
+    }
+
+    /// Records are to be had from a replica for a while.
+    pub(super) fn lend(&mut self, index: usize, replica: Replica) {
+        self.slots[index].replica = Some(replica);
+        self.touch(index);
+    }
+
+    /// Records are to be had from the leader again.
+    pub(super) fn back_to_leader(&mut self, index: usize) {
+        self.touch(index);
+        self.slots[index].replica = None;
+    }
+
     /// What is assigned, with its slots.
     pub(super) fn assigned(&self) -> impl Iterator<Item = (usize, &Slot)> {
         let slots = self.slots.iter().enumerate();
@@ -244,6 +338,8 @@ impl State {
                 slot.cursor.seek(start);
                 slot.cursor.set_paused(false);
                 slot.leader = -1;
+                slot.leader_epoch = -1;
+                slot.replica = None;
                 slot.committed = None;
             }
             None => self.slots.push(Slot {
@@ -252,7 +348,7 @@ impl State {
                 cursor: Cursor::new(start),
                 leader: -1,
                 leader_epoch: -1,
-                fetcher: None,
+                replica: None,
                 waiting: VecDeque::new(),
                 track: None,
                 lane: None,
@@ -278,28 +374,24 @@ impl State {
         slot.track = None;
         slot.lane = None;
         slot.cursor.seek(Start::Latest);
-        if let Some(fetcher) = &slot.fetcher {
-            fetcher.notify_one();
-        }
+        self.touch(index);
     }
 
     /// Goes to another place in a partition, and drops what waits of it.
     pub(super) fn seek(&mut self, index: usize, to: Start) {
         self.clear(index);
-        let slot = &mut self.slots[index];
-        slot.seek(to);
-        if let Some(fetcher) = &slot.fetcher {
-            fetcher.notify_one();
-        }
+        self.slots[index].seek(to);
+        self.touch(index);
     }
 
     /// Stops or resumes handing out and fetching a partition.
     pub(super) fn set_paused(&mut self, index: usize, paused: bool) {
         let slot = &mut self.slots[index];
         slot.cursor.set_paused(paused);
-        let fetcher = slot.fetcher.iter();
-        let told = fetcher.chain(slot.lane.as_ref().map(|lane| &lane.arrived));
-        told.for_each(|told| told.notify_one());
+        if let Some(lane) = &slot.lane {
+            lane.arrived.notify_one();
+        }
+        self.touch(index);
     }
 
     /// The watermarks of all partitions that are tracked; of those only that moved since this was last asked.
@@ -326,17 +418,18 @@ impl State {
         let bytes = fetched.bytes.len();
         slot.cursor.taken(bytes);
         let place = slot.place.clone();
+        let generation = slot.cursor.generation();
         self.waiting_bytes -= bytes;
         // There is room for more: of it, or of any when there was none at all.
+        self.touch(index);
         if std::mem::take(&mut self.starved) {
-            let fetchers = self.slots.iter().filter_map(|slot| slot.fetcher.as_ref());
-            fetchers.for_each(|fetcher| fetcher.notify_one());
-        } else if let Some(fetcher) = &self.slots[index].fetcher {
-            fetcher.notify_one();
+            let fetchers = self.fetchers.values();
+            fetchers.for_each(|fetcher| fetcher.wake.notify_one());
         }
         Ok(Some(Reading {
             slot: index,
             place,
+            generation,
             fetched,
         }))
     }
@@ -368,8 +461,17 @@ impl State {
         }
     }
 
-    /// Puts an answer that was taken out back to where it was.
-    pub(super) fn put_back(&mut self, slot: usize, fetched: Fetched) {
+    /// Puts what is left of an answer back to where it was taken from.
+    pub(super) fn put_back(&mut self, reading: Reading) {
+        let Reading {
+            slot,
+            generation,
+            fetched,
+            ..
+        } = reading;
+        if generation != self.slots[slot].cursor.generation() {
+            return;
+        }
         let bytes = fetched.bytes.len();
         self.waiting_bytes += bytes;
         self.slots[slot].cursor.returned(bytes);
@@ -392,10 +494,10 @@ impl State {
     }
 }
 
-/// The batches that lie whole in `bytes`: how many bytes they have, and the offset after them.
-pub(super) fn whole_batches(bytes: &[u8]) -> (usize, Option<i64>) {
+/// The batches that lie whole in `bytes`: how many bytes they have, the offset after them, and the last one's leader epoch.
+pub(super) fn whole_batches(bytes: &[u8]) -> (usize, Option<(i64, i32)>) {
     let mut end = 0;
-    let mut next_offset = None;
+    let mut next = None;
     while let Some(header) = bytes.get(end..).and_then(Header::peek) {
         let batch = header.batch_bytes();
         if batch > bytes.len() - end {
@@ -405,7 +507,7 @@ pub(super) fn whole_batches(bytes: &[u8]) -> (usize, Option<i64>) {
         end += batch
             .max(highwater_record::HEADER_BYTES)
             .min(bytes.len() - end);
-        next_offset = Some(header.next_offset().get());
+        next = Some((header.next_offset().get(), header.leader_epoch().get()));
     }
-    (end, next_offset)
+    (end, next)
 }

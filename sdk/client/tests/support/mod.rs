@@ -18,13 +18,17 @@ use highwater_wire::message::list_offsets::{
 use highwater_wire::message::metadata::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
+use highwater_wire::message::offset_for_leader_epoch::{
+    EpochEndOffset, OffsetForLeaderTopicResult,
+};
 use highwater_wire::message::produce::{
     LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, TopicProduceResponse,
 };
 use highwater_wire::message::{
     ApiVersionsRequest, ApiVersionsResponse, FetchRequest, FetchResponse, InitProducerIdRequest,
     InitProducerIdResponse, ListOffsetsRequest, ListOffsetsResponse, MetadataRequest,
-    MetadataResponse, ProduceRequest, ProduceResponse,
+    MetadataResponse, OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse, ProduceRequest,
+    ProduceResponse,
 };
 use highwater_wire::{
     ApiKey, Array, Cursor, Decode, RecordBytes, RequestHeader, Response, encode_response,
@@ -95,6 +99,8 @@ pub struct Log {
     pub batches: Vec<Bytes>,
     pub end: i64,
     pub start: i64,
+    /// Another broker that has the log, and whether the leader sends consumers with a rack there.
+    pub replica: Option<(i32, bool)>,
     /// By producer.
     producers: BTreeMap<i64, Known>,
 }
@@ -178,6 +184,37 @@ impl Cluster {
         let log = &mut state.topics.get_mut(topic).unwrap().partitions[partition];
         log.leader = to;
         log.leader_epoch += 1;
+    }
+
+    /// Has a follower, to which the leader sends consumers that name a rack.
+    pub fn prefer(&self, topic: &str, partition: usize, replica: i32) {
+        let mut state = self.state.lock().unwrap();
+        let log = &mut state.topics.get_mut(topic).unwrap().partitions[partition];
+        log.replica = Some((replica, true));
+    }
+
+    /// A new leader comes whose log ends here: an unclean election.
+    pub fn truncate(&self, topic: &str, partition: usize, to: i64, leader: i32) {
+        let mut state = self.state.lock().unwrap();
+        let log = &mut state.topics.get_mut(topic).unwrap().partitions[partition];
+        let is_before = |bytes: &Bytes| Header::peek(bytes).unwrap().next_offset().get() <= to;
+        log.batches.retain(is_before);
+        log.end = to;
+        log.leader = leader;
+        log.leader_epoch += 1;
+        log.producers.clear();
+    }
+
+    /// Which brokers were asked for records, in order, without repetitions.
+    pub fn fetched_from(&self) -> Vec<i32> {
+        let state = self.state.lock().unwrap();
+        let fetches = state
+            .seen
+            .iter()
+            .filter(|(_, api, _)| *api == ApiKey::Fetch);
+        let mut brokers: Vec<i32> = fetches.map(|(broker, ..)| *broker).collect();
+        brokers.dedup();
+        brokers
     }
 
     /// The next request of this kind meets this fault; several queue up.
@@ -282,6 +319,7 @@ impl Cluster {
             ApiKey::Produce => self.produce(&asked, &mut cursor),
             ApiKey::ListOffsets => self.list_offsets(&asked, &mut cursor),
             ApiKey::Fetch => self.fetch(&asked, &mut cursor).await,
+            ApiKey::OffsetForLeaderEpoch => self.epoch_ends(&asked, &mut cursor),
             other => panic!("nobody taught the paper broker {other}"),
         };
         let Some(mut bytes) = bytes else {
@@ -333,6 +371,7 @@ impl Cluster {
             ApiVersion::of::<ProduceRequest<'_>>(),
             ApiVersion::of::<ListOffsetsRequest<'_>>(),
             ApiVersion::of::<FetchRequest<'_>>(),
+            ApiVersion::of::<OffsetForLeaderEpochRequest<'_>>(),
         ];
         for key in &mut keys {
             let api = ApiKey::from_id(key.api_key).unwrap();
@@ -504,6 +543,39 @@ impl Cluster {
         })
     }
 
+    fn epoch_ends(&self, asked: &Asked, cursor: &mut Cursor<'_>) -> Option<Vec<u8>> {
+        let request = OffsetForLeaderEpochRequest::decode(asked.version, cursor).unwrap();
+        let state = self.state.lock().unwrap();
+        let topics = request.topics.iter().map(|topic| {
+            let partitions = topic.partitions.iter().map(|wanted| {
+                let index = usize::try_from(wanted.partition).unwrap();
+                let log = &state.topics[topic.topic].partitions[index];
+                let headers = log.batches.iter().map(|bytes| Header::peek(bytes).unwrap());
+                let epoch = |header: &&Header| header.leader_epoch().get() <= wanted.leader_epoch;
+                let before = headers.clone().rfind(epoch);
+                let after = headers.clone().find(|header| !epoch(header));
+                EpochEndOffset {
+                    error_code: asked.code(),
+                    partition: wanted.partition,
+                    leader_epoch: before.map_or(-1, |header| header.leader_epoch().get()),
+                    end_offset: match (before, after) {
+                        (None, _) => -1,
+                        (Some(_), Some(header)) => header.base_offset().get(),
+                        (Some(_), None) => log.end,
+                    },
+                }
+            });
+            OffsetForLeaderTopicResult {
+                topic: topic.topic,
+                partitions: partitions.collect(),
+            }
+        });
+        asked.encode(&OffsetForLeaderEpochResponse {
+            throttle_time_ms: 0,
+            topics: topics.collect(),
+        })
+    }
+
     async fn fetch(&self, asked: &Asked, cursor: &mut Cursor<'_>) -> Option<Vec<u8>> {
         let request = FetchRequest::decode(asked.version, cursor).unwrap();
         // No sessions here: every request has to be whole.
@@ -526,8 +598,10 @@ impl Cluster {
                     let mut partitions = Vec::new();
                     for partition in &topic.partitions {
                         let index = usize::try_from(partition.partition).unwrap();
-                        let data = state.read(asked, &name, index, &partition);
+                        let has_rack = !request.rack_id.is_empty();
+                        let data = state.read(asked, &name, index, &partition, has_rack);
                         found |= data.error_code != 0
+                            || data.preferred_read_replica >= 0
                             || data.records.as_ref().is_some_and(|r| !r.is_empty());
                         partitions.push(PartitionData {
                             partition_index: partition.partition,
@@ -666,13 +740,24 @@ impl State {
         topic: &str,
         index: usize,
         wanted: &FetchPartition,
+        has_rack: bool,
     ) -> PartitionData<'static> {
         let from = wanted.fetch_offset;
         let bytes_max = usize::try_from(wanted.partition_max_bytes).unwrap();
         let log = &self.topics[topic].partitions[index];
+        let is_replica = log.replica.is_some_and(|(replica, _)| replica == asked.id);
+        if let Some((replica, true)) = log.replica
+            && has_rack
+            && log.leader == asked.id
+        {
+            return PartitionData {
+                preferred_read_replica: replica,
+                ..PartitionData::default()
+            };
+        }
         let code = match asked.refuse {
             Some(code) => code,
-            None if log.leader != asked.id => ErrorCode::NotLeaderOrFollower,
+            None if log.leader != asked.id && !is_replica => ErrorCode::NotLeaderOrFollower,
             None if self.canned.is_some() => ErrorCode::None,
             None if from < log.start || from > log.end => ErrorCode::OffsetOutOfRange,
             None => ErrorCode::None,

@@ -3,7 +3,7 @@
 use super::Unit::{GoDuration, Kib, Same};
 use super::{Key, librdkafka, sarama};
 use crate::config::properties::{ms, number, wrong};
-use crate::config::{Isolation, OffsetReset};
+use crate::config::{Corrupt, Isolation, OffsetReset};
 
 pub(super) const KEYS: &[Key] = &[
     Key::new(
@@ -97,6 +97,19 @@ pub(super) const KEYS: &[Key] = &[
         ("-1", "latest"),
         ("error", "none"),
     ]),
+    Key::new(
+        "highwater.corrupt.records",
+        "fail",
+        "What becomes of a batch that does not hold together: `fail`, an error until the application seeks past it; `skip`, a warning.",
+        |p, k, v| {
+            p.consumer.corrupt = match v.to_ascii_lowercase().as_str() {
+                "fail" => Corrupt::Fail,
+                "skip" => Corrupt::Skip,
+                _ => return Err(wrong(k, v, "fail, skip")),
+            };
+            Ok(())
+        },
+    ),
     Key::new(
         "isolation.level",
         "read_uncommitted",

@@ -22,6 +22,8 @@ pub(crate) struct Cursor {
     position: Option<i64>,
     /// The leader epoch of what lies before it; -1 when not known.
     position_epoch: i32,
+    /// The leader epoch of what lies before the fetch offset; -1 when not known.
+    fetch_epoch: i32,
     /// Counts seeks: what was asked before one is not for us any more.
     generation: u32,
     waiting: usize,
@@ -38,6 +40,8 @@ enum Stage {
     Seeking(Start),
     /// This offset is to be asked for.
     Reading(i64),
+    /// The same, once the new leader has told that the log before it is still the one that was read (KIP-320).
+    Validating(i64),
     /// The position is not in the log and the policy is to stop.
     Stuck,
 }
@@ -49,6 +53,8 @@ pub(crate) enum Next {
     LookUp(Start),
     /// Fetch from this offset.
     Fetch(i64),
+    /// Ask where this leader epoch, which is that of what lies before the fetch offset, ends.
+    Validate(i32),
     /// Nothing while so much of it waits here.
     Full,
     /// Nothing before this time.
@@ -57,12 +63,22 @@ pub(crate) enum Next {
     Idle,
 }
 
+/// What a new leader's log is to a position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Validated {
+    /// What was read before it is there; or nobody wants to know any more.
+    Same,
+    /// The logs part here, before it, with the epoch there; `None` when nobody knows where.
+    Truncated(Option<(i64, i32)>),
+}
+
 impl Cursor {
     pub(crate) fn new(start: Start) -> Self {
         let mut cursor = Self {
             stage: Stage::Stuck,
             position: None,
             position_epoch: -1,
+            fetch_epoch: -1,
             generation: 0,
             waiting: 0,
             waiting_bytes: 0,
@@ -83,6 +99,7 @@ impl Cursor {
         self.failures = 0;
         self.not_before = Duration::ZERO;
         self.position_epoch = -1;
+        self.fetch_epoch = -1;
         (self.stage, self.position) = match start {
             Start::Offset(offset) => (Stage::Reading(offset), Some(offset)),
             Start::Earliest | Start::Latest | Start::Timestamp(_) => (Stage::Seeking(start), None),
@@ -120,6 +137,7 @@ impl Cursor {
         let next = match self.stage {
             Stage::Stuck => return Next::Idle,
             Stage::Seeking(start) => Next::LookUp(start),
+            Stage::Validating(_) => Next::Validate(self.fetch_epoch),
             Stage::Reading(_) if self.waiting >= WAITING_MAX || self.waiting_bytes >= bytes_low => {
                 return Next::Full;
             }
@@ -132,25 +150,26 @@ impl Cursor {
         }
     }
 
-    /// A look-up found `offset`.
-    pub(crate) fn found(&mut self, generation: u32, offset: i64) {
+    /// A look-up found `offset`, and the leader epoch there; -1 when it was not told.
+    pub(crate) fn found(&mut self, generation: u32, offset: i64, leader_epoch: i32) {
         // Two leaders in turn may have been asked.
         if generation == self.generation && matches!(self.stage, Stage::Seeking(_)) {
             self.stage = Stage::Reading(offset);
+            self.fetch_epoch = leader_epoch;
             // After a reset, what still waits lies before it.
             self.position.get_or_insert(offset);
             self.failures = 0;
         }
     }
 
-    /// An answer to a fetch from `asked` came, with batches up to `next_offset`. Returns whether it
-    /// is wanted: two leaders in turn may have been asked the same.
+    /// An answer to a fetch from `asked` came, with batches up to `next_offset`, the last one of `leader_epoch`. Returns whether
+    /// it is wanted: two leaders in turn may have been asked the same.
     pub(crate) fn fetched(
         &mut self,
         generation: u32,
         asked: i64,
         bytes: usize,
-        next_offset: i64,
+        (next_offset, leader_epoch): (i64, i32),
     ) -> bool {
         let Stage::Reading(offset) = &mut self.stage else {
             return false;
@@ -159,6 +178,7 @@ impl Cursor {
             return false;
         }
         *offset = next_offset.max(*offset);
+        self.fetch_epoch = leader_epoch;
         self.failures = 0;
         self.waiting += usize::from(bytes > 0);
         self.waiting_bytes += bytes;
@@ -188,9 +208,59 @@ impl Cursor {
         self.position_epoch
     }
 
-    /// That epoch as it was committed.
-    pub(crate) fn set_position_epoch(&mut self, leader_epoch: i32) {
+    /// The epoch of what lies before the place that was just sought, as somebody who has read it says.
+    pub(crate) fn set_epoch(&mut self, leader_epoch: i32) {
         self.position_epoch = leader_epoch;
+        self.fetch_epoch = leader_epoch;
+    }
+
+    /// The partition has another leader, or its leader another epoch.
+    pub(crate) fn leader_changed(&mut self) {
+        if let Stage::Reading(offset) = self.stage
+            && self.fetch_epoch >= 0
+        {
+            self.stage = Stage::Validating(offset);
+        }
+    }
+
+    /// The leader does not tell where epochs end: what was read is believed.
+    pub(crate) fn unverified(&mut self, generation: u32) {
+        if generation == self.generation
+            && let Stage::Validating(offset) = self.stage
+        {
+            self.stage = Stage::Reading(offset);
+        }
+    }
+
+    /// The leader told where the epoch that was asked about ends in its log, and the largest epoch up to that; `None` when it
+    /// has none so old.
+    pub(crate) fn validated(&mut self, generation: u32, end: Option<(i64, i32)>) -> Validated {
+        let Stage::Validating(offset) = self.stage else {
+            return Validated::Same;
+        };
+        if generation != self.generation {
+            return Validated::Same;
+        }
+        self.failures = 0;
+        match end {
+            Some((end, _)) if end >= offset => {
+                self.stage = Stage::Reading(offset);
+                Validated::Same
+            }
+            Some((end, epoch)) => Validated::Truncated(Some((end, epoch))),
+            None => Validated::Truncated(None),
+        }
+    }
+
+    /// What was fetched ahead of the position is asked for again. What waits has to be dropped by the caller.
+    pub(crate) fn fetch_again(&mut self) {
+        if let Some(position) = self.position {
+            self.generation = self.generation.wrapping_add(1);
+            self.waiting = 0;
+            self.waiting_bytes = 0;
+            self.fetch_epoch = self.position_epoch;
+            self.stage = Stage::Reading(position);
+        }
     }
 
     /// The request about this partition came to nothing: not again at once.
@@ -236,11 +306,11 @@ mod tests {
     #[test]
     fn a_partition_with_enough_waiting_is_not_asked_about() {
         let mut cursor = Cursor::new(Start::Offset(0));
-        assert!(cursor.fetched(cursor.generation(), 0, 999, 10));
+        assert!(cursor.fetched(cursor.generation(), 0, 999, (10, 1)));
         assert_eq!(cursor.next(NOW, LOW), Next::Fetch(10));
-        assert!(cursor.fetched(cursor.generation(), 10, 999, 20));
+        assert!(cursor.fetched(cursor.generation(), 10, 999, (20, 1)));
         assert!(
-            !cursor.fetched(cursor.generation(), 10, 999, 20),
+            !cursor.fetched(cursor.generation(), 10, 999, (20, 1)),
             "the old leader's answer"
         );
         assert_eq!(cursor.next(NOW, LOW), Next::Full);
@@ -257,13 +327,13 @@ mod tests {
         let mut cursor = Cursor::new(Start::Offset(0));
         let before = cursor.generation();
         cursor.seek(Start::Offset(500));
-        assert!(!cursor.fetched(before, 0, 10, 10));
+        assert!(!cursor.fetched(before, 0, 10, (10, 1)));
         assert!(!cursor.out_of_range(before, OffsetReset::Fail));
         assert_eq!(cursor.next(NOW, LOW), Next::Fetch(500));
         let mut cursor = Cursor::new(Start::Latest);
         let before = cursor.generation();
         cursor.seek(Start::Earliest);
-        cursor.found(before, 99);
+        cursor.found(before, 99, 1);
         assert_eq!(cursor.next(NOW, LOW), Next::LookUp(Start::Earliest));
     }
 
@@ -272,7 +342,7 @@ mod tests {
         let mut cursor = Cursor::new(Start::Offset(5));
         assert!(!cursor.out_of_range(cursor.generation(), OffsetReset::Earliest));
         assert_eq!(cursor.next(NOW, LOW), Next::LookUp(Start::Earliest));
-        cursor.found(cursor.generation(), 40);
+        cursor.found(cursor.generation(), 40, 1);
         assert_eq!(cursor.position(), Some(40));
         let mut cursor = Cursor::new(Start::Offset(5));
         assert!(cursor.out_of_range(cursor.generation(), OffsetReset::Fail));
@@ -292,7 +362,7 @@ mod tests {
         let until = NOW + Duration::from_millis(100);
         assert_eq!(cursor.next(NOW, LOW), Next::Wait(until));
         assert_eq!(cursor.next(until, LOW), Next::Fetch(5));
-        cursor.fetched(cursor.generation(), 5, 1, 6);
+        cursor.fetched(cursor.generation(), 5, 1, (6, 1));
         cursor.failed(until, &backoff, 200);
         assert_eq!(
             cursor.next(until, LOW),
@@ -306,6 +376,42 @@ mod tests {
         cursor.set_paused(true);
         assert_eq!(cursor.next(NOW, LOW), Next::Idle);
         cursor.set_paused(false);
+        assert_eq!(cursor.next(NOW, LOW), Next::Fetch(5));
+    }
+
+    #[test]
+    fn a_position_is_held_against_a_new_leaders_log() {
+        let mut cursor = Cursor::new(Start::Offset(5));
+        cursor.leader_changed();
+        assert_eq!(
+            cursor.next(NOW, LOW),
+            Next::Fetch(5),
+            "nothing was read yet"
+        );
+        assert!(cursor.fetched(cursor.generation(), 5, 10, (20, 3)));
+        cursor.leader_changed();
+        assert_eq!(cursor.next(NOW, LOW), Next::Validate(3));
+        assert!(
+            !cursor.fetched(cursor.generation(), 20, 10, (30, 3)),
+            "the old leader's answer"
+        );
+        assert_eq!(
+            cursor.validated(cursor.generation(), Some((20, 3))),
+            Validated::Same
+        );
+        assert_eq!(cursor.next(NOW, LOW), Next::Fetch(20));
+        cursor.leader_changed();
+        let parted = Validated::Truncated(Some((12, 2)));
+        assert_eq!(cursor.validated(cursor.generation(), Some((12, 2))), parted);
+        cursor.fetch_again();
+        assert_eq!(cursor.next(NOW, LOW), Next::Fetch(5));
+        cursor.set_epoch(1);
+        cursor.leader_changed();
+        assert_eq!(
+            cursor.validated(cursor.generation(), None),
+            Validated::Truncated(None)
+        );
+        cursor.unverified(cursor.generation());
         assert_eq!(cursor.next(NOW, LOW), Next::Fetch(5));
     }
 }

@@ -1,9 +1,10 @@
 //! A fetch session with one broker (KIP-227): the broker remembers what was asked, so that the next
 //! request only says what changed.
 //!
-//! Knows partitions as numbers that somebody else gives meaning to.
+//! Knows partitions as numbers that somebody else gives meaning to. What a request costs is
+//! proportional to what changed since the one before, however many partitions are asked about.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What is asked of a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +12,8 @@ pub(crate) struct Want {
     pub(crate) offset: i64,
     pub(crate) leader_epoch: i32,
     pub(crate) bytes_max: i32,
+    /// Of the cursor: tells what was asked before a seek from what was asked after it.
+    pub(crate) generation: u32,
 }
 
 /// What goes into the next request.
@@ -25,51 +28,80 @@ pub(crate) struct Plan {
 /// The epoch of a request that opens a session.
 const OPEN: i32 = 0;
 
-/// What the broker remembers of us.
+/// What is wanted of a broker, and what it remembers of that.
 #[derive(Debug, Default)]
 pub(crate) struct Session {
     id: i32,
     epoch: i32,
-    /// What the broker believes to be asked.
+    wants: BTreeMap<usize, Want>,
+    /// What the last request asked for, with those before it in the session.
     known: BTreeMap<usize, Want>,
+    /// Where the two may differ.
+    changed: BTreeSet<usize>,
 }
 
 impl Session {
-    /// Plans the request that asks for exactly `wants`.
-    pub(crate) fn plan(&mut self, wants: BTreeMap<usize, Want>) -> Plan {
-        let plan = if self.id == 0 || self.epoch == OPEN {
-            let ask = wants
-                .iter()
-                .map(|(partition, want)| (*partition, *want))
-                .collect();
-            Plan {
+    /// This is to be asked about a partition from the next request on.
+    pub(crate) fn want(&mut self, partition: usize, want: Want) {
+        if self.wants.insert(partition, want) != Some(want) {
+            self.changed.insert(partition);
+        }
+    }
+
+    /// Nothing is to be asked about a partition.
+    pub(crate) fn unwant(&mut self, partition: usize) -> bool {
+        let wanted = self.wants.remove(&partition).is_some();
+        if wanted {
+            self.changed.insert(partition);
+        }
+        wanted
+    }
+
+    pub(crate) fn wants(&self, partition: usize) -> Option<Want> {
+        self.wants.get(&partition).copied()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.wants.is_empty()
+    }
+
+    pub(crate) fn wanted(&self) -> impl Iterator<Item = usize> {
+        self.wants.keys().copied()
+    }
+
+    /// Plans the request that asks for what is wanted.
+    pub(crate) fn plan(&mut self) -> Plan {
+        let changed = std::mem::take(&mut self.changed);
+        if self.id == 0 || self.epoch == OPEN {
+            self.known.clone_from(&self.wants);
+            return Plan {
                 id: 0,
                 epoch: OPEN,
-                ask,
+                ask: self.wants.iter().map(|(it, want)| (*it, *want)).collect(),
                 forget: Vec::new(),
-            }
-        } else {
-            let changed = |(partition, want): &(&usize, &Want)| {
-                self.known.get(partition).is_none_or(|known| known != *want)
             };
-            let ask = wants
-                .iter()
-                .filter(changed)
-                .map(|(p, want)| (*p, *want))
-                .collect();
-            let gone = self
-                .known
-                .keys()
-                .filter(|partition| !wants.contains_key(partition));
-            Plan {
-                id: self.id,
-                epoch: self.epoch,
-                ask,
-                forget: gone.copied().collect(),
+        }
+        let (mut ask, mut forget) = (Vec::new(), Vec::new());
+        for partition in changed {
+            match self.wants.get(&partition).copied() {
+                None if self.known.remove(&partition).is_some() => forget.push(partition),
+                Some(want) if self.known.insert(partition, want) != Some(want) => {
+                    ask.push((partition, want));
+                }
+                Some(_) | None => {}
             }
-        };
-        self.known = wants;
-        plan
+        }
+        Plan {
+            id: self.id,
+            epoch: self.epoch,
+            ask,
+            forget,
+        }
+    }
+
+    /// What the request under way asks about a partition.
+    pub(crate) fn asked(&self, partition: usize) -> Option<Want> {
+        self.known.get(&partition).copied()
     }
 
     /// The broker answered, with the id it gave the session (0: none).
@@ -85,77 +117,118 @@ impl Session {
 
     /// The broker has forgotten, or cannot be asked whether it has.
     pub(crate) fn reset(&mut self) {
-        *self = Self::default();
+        self.id = 0;
+        self.epoch = OPEN;
+        self.known.clear();
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
-    fn wants(offsets: &[(usize, i64)]) -> BTreeMap<usize, Want> {
-        let want = |offset| Want {
+    fn want(offset: i64) -> Want {
+        Want {
             offset,
             leader_epoch: 0,
             bytes_max: 100,
-        };
-        offsets
-            .iter()
-            .map(|(partition, offset)| (*partition, want(*offset)))
-            .collect()
+            generation: 1,
+        }
     }
 
-    fn asked(plan: &Plan) -> Vec<(usize, i64)> {
+    fn asks(plan: &Plan) -> Vec<(usize, i64)> {
         plan.ask
             .iter()
-            .map(|(partition, want)| (*partition, want.offset))
+            .map(|(it, want)| (*it, want.offset))
             .collect()
     }
 
     #[test]
     fn the_first_request_says_all_and_the_next_what_changed() {
         let mut session = Session::default();
-        let plan = session.plan(wants(&[(0, 5), (1, 5), (2, 5)]));
-        assert_eq!((plan.id, plan.epoch), (0, 0));
-        assert_eq!(asked(&plan), [(0, 5), (1, 5), (2, 5)]);
+        (0..3).for_each(|it| session.want(it, want(10)));
+        let plan = session.plan();
+        assert_eq!((plan.id, plan.epoch, plan.ask.len()), (0, OPEN, 3));
         session.answered(77);
-        let plan = session.plan(wants(&[(0, 5), (1, 9), (3, 0)]));
+        session.want(0, want(11));
+        session.want(1, want(10));
+        session.unwant(2);
+        let plan = session.plan();
         assert_eq!((plan.id, plan.epoch), (77, 1));
-        assert_eq!(asked(&plan), [(1, 9), (3, 0)]);
-        assert_eq!(plan.forget, [2]);
+        assert_eq!((asks(&plan), plan.forget), (vec![(0, 11)], vec![2]));
         session.answered(77);
-        let plan = session.plan(wants(&[(0, 5), (1, 9), (3, 0)]));
-        assert_eq!((plan.epoch, plan.ask.len(), plan.forget.len()), (2, 0, 0));
-    }
-
-    #[test]
-    fn a_broker_without_room_for_a_session_is_asked_in_full_each_time() {
-        let mut session = Session::default();
-        for _ in 0..2 {
-            let plan = session.plan(wants(&[(0, 5)]));
-            assert_eq!((plan.id, plan.epoch, asked(&plan)), (0, 0, vec![(0, 5)]));
-            session.answered(0);
-        }
+        let plan = session.plan();
+        assert_eq!((plan.epoch, plan.ask, plan.forget), (2, vec![], vec![]));
     }
 
     #[test]
     fn a_forgotten_session_is_opened_anew() {
         let mut session = Session::default();
-        session.plan(wants(&[(0, 5)]));
+        session.want(0, want(1));
+        session.plan();
         session.answered(77);
         session.reset();
-        let plan = session.plan(wants(&[(0, 5)]));
-        assert_eq!((plan.id, plan.epoch, asked(&plan)), (0, 0, vec![(0, 5)]));
+        let plan = session.plan();
+        assert_eq!((plan.id, plan.epoch, asks(&plan)), (0, OPEN, vec![(0, 1)]));
+    }
+
+    #[test]
+    fn a_broker_without_room_for_a_session_is_asked_in_full_each_time() {
+        let mut session = Session::default();
+        session.want(0, want(1));
+        for _ in 0..3 {
+            let plan = session.plan();
+            assert_eq!((plan.epoch, asks(&plan)), (OPEN, vec![(0, 1)]));
+            session.answered(0);
+        }
     }
 
     #[test]
     fn the_epoch_wraps_past_the_one_that_opens() {
         let mut session = Session {
-            id: 1,
+            id: 7,
             epoch: i32::MAX,
-            known: BTreeMap::new(),
+            ..Session::default()
         };
-        session.answered(1);
-        assert_eq!(session.plan(wants(&[])).epoch, 1);
+        session.answered(7);
+        assert_eq!(session.plan().epoch, 1);
+    }
+
+    proptest! {
+        /// A broker that does what the requests say knows what is wanted after each of them.
+        #[test]
+        fn the_broker_always_knows_what_is_wanted(
+            steps in prop::collection::vec((0usize..6, 0i64..4, 0u8..8), 1..60),
+        ) {
+            let (mut session, mut broker) = (Session::default(), BTreeMap::new());
+            let mut wants = BTreeMap::new();
+            for (partition, offset, what) in steps {
+                match what {
+                    0..=3 => {
+                        session.want(partition, want(offset));
+                        wants.insert(partition, want(offset));
+                    }
+                    4 | 5 => {
+                        prop_assert_eq!(session.unwant(partition), wants.remove(&partition).is_some());
+                    }
+                    6 => session.reset(),
+                    _ => {
+                        let plan = session.plan();
+                        if plan.epoch == OPEN {
+                            broker.clear();
+                        }
+                        plan.forget.iter().for_each(|it| { broker.remove(it); });
+                        broker.extend(plan.ask);
+                        prop_assert_eq!(&broker, &wants);
+                        for partition in 0..6 {
+                            prop_assert_eq!(session.asked(partition), wants.get(&partition).copied());
+                        }
+                        session.answered(9);
+                    }
+                }
+            }
+        }
     }
 }
