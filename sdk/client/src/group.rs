@@ -105,6 +105,8 @@ impl Group {
 
     /// What the group has committed for these partitions; `None` where it has not committed anything.
     ///
+    /// Cancel-safe.
+    ///
     /// # Errors
     ///
     /// The coordinator's code, or a time-out.

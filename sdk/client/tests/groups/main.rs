@@ -5,3 +5,4 @@ mod classic;
 mod consumer;
 mod pattern;
 mod peer;
+mod revoke;
