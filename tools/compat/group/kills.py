@@ -165,7 +165,8 @@ class Committer(threading.Thread):
 
 
 def join(group):
-    members[group].append(Member("librdkafka", bootstrap, group, "orders", groups[group]))
+    kind = ("librdkafka", "highwater")[len(members[group]) % 2]
+    members[group].append(Member(kind, bootstrap, group, "orders", groups[group]))
     return members[group][-1]
 
 

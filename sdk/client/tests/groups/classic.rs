@@ -204,6 +204,7 @@ async fn a_consumer_of_given_partitions_commits_from_outside_of_the_group() {
     peer.produce(0..8).await;
     let builder = peer.client.consumer().group(&peer.group);
     let mut consumer = builder
+        .auto_commit(None)
         .assign(&peer.topic, 1, Start::Earliest)
         .build()
         .await

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use highwater::admin::NewTopic;
+use highwater::testing::TestCluster;
 use highwater::{Assignor, ErrorCode, ErrorKind, GroupProtocol};
 use tokio::time::timeout;
 
@@ -148,4 +149,75 @@ async fn classic_members_and_members_of_the_consumer_protocol_share_one_group() 
         .await
         .unwrap();
     have([&mut late, &mut classic], 2).await;
+}
+
+#[tokio::test]
+async fn where_a_classic_group_has_to_stay_one_whoever_does_not_say_joins_by_the_classic_protocol()
+{
+    let cluster = TestCluster::builder()
+        .topic("t", 2)
+        .setting("group.consumer.migration.policy", "disabled")
+        .start()
+        .await
+        .unwrap();
+    let member = |protocol| {
+        let builder = cluster.client().consumer().group("g").subscribe(["t"]);
+        builder.configure(move |config| config.group.protocol = protocol)
+    };
+    let mut old = member(GroupProtocol::Classic).build().await.unwrap();
+    has(&mut old, 2).await;
+    let mut new = member(GroupProtocol::Consumer).build().await.unwrap();
+    let error = timeout(LONG, new.next()).await.unwrap().unwrap_err();
+    assert_eq!(error.code(), Some(ErrorCode::GroupIdNotFound));
+    drop(new);
+    let mut either = member(GroupProtocol::Auto).build().await.unwrap();
+    // A classic member learns of the newcomer with its next heartbeat.
+    have([&mut old, &mut either], 1).await;
+    let pattern = cluster
+        .client()
+        .consumer()
+        .group("g")
+        .subscribe_pattern("t");
+    let mut third = pattern.build().await.unwrap();
+    either.shutdown(LONG).await.unwrap();
+    have([&mut old, &mut third], 1).await;
+}
+
+#[tokio::test]
+async fn a_topic_that_is_made_again_is_read_from_its_beginning() {
+    let peer = Peer::start().await;
+    peer.produce(0..40).await;
+    let mut consumer = peer.consumer_member().build().await.unwrap();
+    for _ in 0..40 {
+        next(&mut consumer).await;
+    }
+    consumer.commit().await.unwrap();
+    let admin = peer.client.admin();
+    let deleted = admin.delete_topics([&peer.topic]).await.unwrap();
+    deleted[&peer.topic].as_ref().unwrap();
+    has(&mut consumer, 0).await;
+    let topic = NewTopic::new(&peer.topic).partitions(2);
+    let made = timeout(LONG, async {
+        loop {
+            let made = admin.create_topics([topic.clone()]).await.unwrap();
+            match &made[&peer.topic] {
+                Ok(_) => break,
+                // It takes its time to go.
+                Err(error) => assert_eq!(error.code(), Some(ErrorCode::TopicAlreadyExists)),
+            }
+        }
+    });
+    made.await.unwrap();
+    has(&mut consumer, 2).await;
+    let producer = peer.client.producer().build().await.unwrap();
+    let value = 7u32.to_be_bytes();
+    let record = highwater::Record::to(&peer.topic)
+        .partition(1)
+        .value(&value);
+    producer.send(record).await.unwrap();
+    let record = next(&mut consumer).await;
+    assert_eq!(
+        (record.partition(), record.offset(), number(&record)),
+        (1, 0, 7)
+    );
 }

@@ -3,6 +3,7 @@
 
 mod classic;
 mod consumer;
+mod faults;
 mod pattern;
 mod peer;
 mod revoke;

@@ -210,3 +210,95 @@ impl Seat {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::backoff::Backoff;
+    use crate::core::group::assignor::Assignor;
+    use crate::core::group::consumer_member;
+    use crate::core::group::member::Call;
+
+    /// One that tries the consumer protocol, and has found its coordinator.
+    fn trial() -> Seat {
+        let backoff = Backoff {
+            first: Duration::from_millis(100),
+            max: Duration::from_secs(1),
+        };
+        let classic = Rules {
+            instance: None,
+            rack: None,
+            heartbeat_interval: Duration::from_secs(3),
+            poll_interval_max: Duration::from_secs(300),
+            assignors: vec![Assignor::Range],
+            backoff,
+        };
+        let rules = consumer_member::Rules {
+            instance: None,
+            rack: None,
+            assignor: None,
+            poll_interval_max: Duration::from_secs(300),
+            patience: Duration::from_secs(45),
+            backoff,
+        };
+        let topics = Topics::Named(["t".into()].into());
+        let member = ConsumerMember::new(Duration::ZERO, rules, topics, "m".into());
+        let mut seat = Seat::consumer(member, Some(classic));
+        assert_eq!(seat.step(Duration::ZERO), Step::Send(Call::FindCoordinator));
+        seat.found(Duration::ZERO, 200, ErrorCode::None);
+        assert!(is_beat(&seat.step(Duration::ZERO)));
+        seat
+    }
+
+    fn is_beat(step: &Step) -> bool {
+        matches!(step, Step::Send(Call::Beat(_)))
+    }
+
+    fn is_join(step: &Step) -> bool {
+        matches!(step, Step::Send(Call::Join { .. }))
+    }
+
+    fn answer(seat: &mut Seat, code: ErrorCode, epoch: i32) {
+        let answer = ConsumerGroupHeartbeatResponse {
+            error_code: code.id(),
+            member_epoch: epoch,
+            heartbeat_interval_ms: 5000,
+            ..ConsumerGroupHeartbeatResponse::default()
+        };
+        seat.beaten(Duration::ZERO, 200, &answer);
+    }
+
+    #[test]
+    fn where_the_consumer_protocol_is_not_offered_a_trial_goes_on_by_the_classic_one() {
+        for code in [ErrorCode::UnsupportedVersion, ErrorCode::GroupIdNotFound] {
+            let mut seat = trial();
+            answer(&mut seat, code, 0);
+            assert!(is_join(&seat.step(Duration::ZERO)), "at once");
+        }
+        let mut seat = trial();
+        seat.unable(Duration::ZERO, 200, "no such API".to_owned());
+        assert!(is_join(&seat.step(Duration::ZERO)));
+    }
+
+    #[test]
+    fn what_passes_is_no_reason_and_who_was_taken_stays() {
+        let mut seat = trial();
+        answer(&mut seat, ErrorCode::CoordinatorLoadInProgress, 0);
+        let later = Duration::from_secs(1);
+        assert!(is_beat(&seat.step(later)));
+        answer(&mut seat, ErrorCode::None, 1);
+        assert!(!seat.is_trial());
+        assert!(is_beat(&seat.step(Duration::from_secs(9))));
+        answer(&mut seat, ErrorCode::UnsupportedVersion, 0);
+        let step = seat.step(Duration::from_secs(20));
+        assert!(matches!(step, Step::Tell(_)), "{step:?}");
+    }
+
+    #[test]
+    fn a_trial_that_is_closed_joins_nothing_any_more() {
+        let mut seat = trial();
+        seat.leave();
+        answer(&mut seat, ErrorCode::UnsupportedVersion, 0);
+        assert_eq!(seat.step(Duration::ZERO), Step::Stop);
+    }
+}
