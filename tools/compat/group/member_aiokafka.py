@@ -1,7 +1,6 @@
 """A group member on aiokafka, which knows eager rebalances only. See `members.py` for what it says on its output."""
 
 import asyncio
-import os
 import signal
 import sys
 
@@ -11,21 +10,18 @@ from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssigno
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import KafkaError
 
-bootstrap, group, topic, mode = sys.argv[1:5]
+from member import bootstrap, check, group, mode, say, say_partitions, session_ms, topic
+
 ASSIGNORS = {"eager": RangePartitionAssignor, "roundrobin": RoundRobinPartitionAssignor, "sticky": StickyPartitionAssignor}
 ends = {}
 
 
-def say(*words):
-    os.write(1, (" ".join(map(str, words)) + "\n").encode())
-
-
 class Listener(ConsumerRebalanceListener):
     def on_partitions_assigned(self, assigned):
-        say("+", *sorted(p.partition for p in assigned))
+        say_partitions("+", assigned)
 
     def on_partitions_revoked(self, revoked):
-        say("-", *sorted(p.partition for p in revoked))
+        say_partitions("-", revoked)
         for partition in revoked:
             ends.pop(partition, None)
 
@@ -53,7 +49,7 @@ async def main():
         auto_offset_reset="earliest",
         enable_auto_commit=False,
         fetch_max_wait_ms=50,
-        session_timeout_ms=int(os.environ.get("SESSION_MS", 6000)),
+        session_timeout_ms=session_ms,
         heartbeat_interval_ms=1000,
         metadata_max_age_ms=5000,
         partition_assignment_strategy=[ASSIGNORS[mode]],
@@ -63,7 +59,7 @@ async def main():
     while not stopped.is_set():
         for partition, records in (await consumer.getmany(timeout_ms=100, max_records=200)).items():
             for record in records:
-                assert int(record.value) == record.offset, (record.value, record.offset)
+                check(record.value, record.offset)
             ends[partition] = records[-1].offset + 1
             say("r", partition.partition, records[0].offset, records[-1].offset + 1)
         await commit(consumer)

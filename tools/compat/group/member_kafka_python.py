@@ -1,7 +1,5 @@
 """A group member on kafka-python. See `live.py` for what it says on its output."""
 
-import os
-import signal
 import sys
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata
@@ -11,32 +9,24 @@ from kafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from kafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from kafka.errors import KafkaError
 
-bootstrap, group, topic, mode = sys.argv[1:5]
+from member import Running, bootstrap, check, group, mode, say, say_partitions, session_ms, topic
+
 ASSIGNORS = {
     "eager": RangePartitionAssignor,
     "roundrobin": RoundRobinPartitionAssignor,
     "sticky": StickyPartitionAssignor,
     "cooperative": CooperativeStickyAssignor,
 }
-running = True
+running = Running()
 ends = {}
-
-
-def stop(*_):
-    global running
-    running = False
-
-
-def say(*words):
-    os.write(1, (" ".join(map(str, words)) + "\n").encode())
 
 
 class Listener(ConsumerRebalanceListener):
     def on_partitions_assigned(self, assigned):
-        say("+", *sorted(p.partition for p in assigned))
+        say_partitions("+", assigned)
 
     def on_partitions_revoked(self, revoked):
-        say("-", *sorted(p.partition for p in revoked))
+        say_partitions("-", revoked)
         for partition in revoked:
             ends.pop(partition, None)
 
@@ -53,7 +43,6 @@ def commit():
             print(repr(error), file=sys.stderr)
 
 
-signal.signal(signal.SIGTERM, stop)
 consumer = KafkaConsumer(
     bootstrap_servers=bootstrap,
     group_id=group,
@@ -61,7 +50,7 @@ consumer = KafkaConsumer(
     auto_offset_reset="earliest",
     enable_auto_commit=False,
     fetch_max_wait_ms=50,
-    session_timeout_ms=int(os.environ.get("SESSION_MS", 6000)),
+    session_timeout_ms=session_ms,
     heartbeat_interval_ms=1000,
     partition_assignment_strategy=[ASSIGNORS[mode]],
 )
@@ -70,7 +59,7 @@ while running:
     batches = consumer.poll(timeout_ms=100, max_records=200)
     for partition, records in batches.items():
         for record in records:
-            assert int(record.value) == record.offset, (record.value, record.offset)
+            check(record.value, record.offset)
         ends[partition] = OffsetAndMetadata(records[-1].offset + 1, "", -1)
         say("r", partition.partition, records[0].offset, records[-1].offset + 1)
     commit()

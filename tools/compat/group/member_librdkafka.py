@@ -1,12 +1,11 @@
 """A group member on librdkafka (confluent-kafka). See `live.py` for what it says on its output."""
 
-import os
-import signal
 import sys
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-bootstrap, group, topic, mode = sys.argv[1:5]
+from member import Running, bootstrap, check, group, instance, mode, say, say_partitions, session_ms, topic
+
 settings = {
     "bootstrap.servers": bootstrap,
     "group.id": group,
@@ -15,42 +14,26 @@ settings = {
     "enable.auto.commit": False,
     "fetch.wait.max.ms": 50,
 }
-if "INSTANCE" in os.environ:
-    settings["group.instance.id"] = os.environ["INSTANCE"]
+if instance:
+    settings["group.instance.id"] = instance
 if mode == "consumer":
     settings["group.protocol"] = "consumer"
 else:
     settings |= {
-        "session.timeout.ms": int(os.environ.get("SESSION_MS", 6000)),
+        "session.timeout.ms": session_ms,
         "heartbeat.interval.ms": 1000,
         "partition.assignment.strategy": {"eager": "range", "cooperative": "cooperative-sticky"}.get(mode, mode),
     }
-running = True
-
-
-def stop(*_):
-    global running
-    running = False
-
-
-def say(*words):
-    os.write(1, (" ".join(map(str, words)) + "\n").encode())
-
-
-def numbers(partitions):
-    return sorted(p.partition for p in partitions)
-
-
-signal.signal(signal.SIGTERM, stop)
+running = Running()
 ends = {}
 
 
 def assigned(_, partitions):
-    say("+", *numbers(partitions))
+    say_partitions("+", partitions)
 
 
 def revoked(_, partitions):
-    say("-", *numbers(partitions))
+    say_partitions("-", partitions)
     for partition in partitions:
         ends.pop(partition.partition, None)
 
@@ -74,7 +57,7 @@ while running:
         if message.error():
             print(message.error(), file=sys.stderr)
             continue
-        assert int(message.value()) == message.offset(), (message.value(), message.offset())
+        check(message.value(), message.offset())
         first, _ = spans.get(message.partition(), (message.offset(), None))
         spans[message.partition()] = (first, message.offset() + 1)
     for partition, (first, end) in spans.items():

@@ -7,12 +7,14 @@ is a consumer group from then on; the classic ones go, one killed; a classic one
 leave, and the group is a classic one again. Holds what `group.py` says. Environment: that of `members.py`.
 """
 
+import os
 import signal
 import sys
 
 from group import Group
 
 CLASSIC, CONSUMER = "eager", "consumer"
+ours = "highwater" if os.environ.get("HIGHWATER_BIN") else "java"
 
 
 def kind_is(name):
@@ -27,12 +29,16 @@ first = group.join("java", CONSUMER)
 kind_is("consumer")
 group.leave(killed, signal.SIGKILL)
 second = group.join("librdkafka", CONSUMER)
+third = group.join(ours, CONSUMER)
 group.leave(old)
 kind_is("consumer")
 group.join("java", CLASSIC)
 group.leave(first)
 kind_is("consumer")
 group.leave(second)
+kind_is("consumer")
+group.join(ours, CLASSIC)
+group.leave(third)
 kind_is("classic")
 group.join("librdkafka", CLASSIC)
 kind_is("classic")
