@@ -213,7 +213,7 @@ async fn commit(group: &Shared, mut left: Offsets) -> BTreeMap<TopicPartition, E
         left.retain(|place, _| {
             errors
                 .get(place)
-                .is_some_and(|error| Retry::helps(error) || (passed && is_stale(error)))
+                .is_some_and(|error| Retry::may_help(error) || (passed && is_stale(error)))
         });
         let Some(error) = left.keys().find_map(|place| errors.get(place)).cloned() else {
             return errors;

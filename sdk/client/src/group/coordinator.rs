@@ -100,14 +100,26 @@ impl Coordinator {
 pub(crate) struct Retry {
     deadline: Instant,
     failures: u32,
+    /// How many answers made no sense.
+    broken: u32,
 }
+
+/// Answers that make no sense, of one call: a connection may break so once, and is made anew; a peer that always does so is no
+/// coordinator.
+const BROKEN_MAX: u32 = 3;
 
 impl Retry {
     pub(crate) fn within(timeout: Duration) -> Self {
         Self {
             deadline: Instant::now() + timeout,
             failures: 0,
+            broken: 0,
         }
+    }
+
+    /// Whether an attempt after this may succeed; [`after`](Self::after) decides.
+    pub(crate) fn may_help(error: &Error) -> bool {
+        Self::helps(error) || *error.kind() == ErrorKind::Protocol
     }
 
     /// Whether what failed may succeed without anything being changed.
@@ -139,7 +151,10 @@ impl Retry {
         self.failures += 1;
         let shared = &coordinator.client.shared;
         let pause = shared.retry_backoff().pause(self.failures, shared.random());
-        if !Self::helps(&error) || Instant::now() + pause >= self.deadline {
+        let is_broken = *error.kind() == ErrorKind::Protocol;
+        self.broken += u32::from(is_broken);
+        let helps = Self::helps(&error) || (is_broken && self.broken < BROKEN_MAX);
+        if !helps || Instant::now() + pause >= self.deadline {
             return Err(error);
         }
         sleep(pause).await;
