@@ -397,6 +397,14 @@ impl GroupConfig {
             .find_map(|(name, is_set)| is_set.then_some(name))
     }
 
+    /// How long a partition that is being let go may wait for the application: the group has been waiting since up to a
+    /// heartbeat ago, and the commit takes its time.
+    pub(crate) fn release_patience(&self) -> Duration {
+        let patience = self.poll_interval_max;
+        let spare = 2 * self.heartbeat_interval;
+        patience.saturating_sub(spare).max(patience / 2)
+    }
+
     fn check(&self) -> Result<()> {
         if self.protocol == GroupProtocol::Consumer
             && let Some(name) = self.classic_only()

@@ -6,6 +6,7 @@
 pub(crate) mod backoff;
 pub(crate) mod consumer;
 pub(crate) mod group;
+pub(crate) mod handler;
 pub(crate) mod metadata;
 pub(crate) mod producer;
 pub(crate) mod versions;

@@ -80,6 +80,8 @@ pub enum ErrorKind {
     Offset,
     /// A batch of records does not hold together: its checksum, its lengths, its compression.
     Corrupt,
+    /// An application's handler failed or panicked; the source is its error.
+    Handler,
     /// A key or a value could not be turned into bytes, or not be made of them.
     Serialization,
     /// The peer broke the protocol: a frame too long, a wrong correlation id, bytes that do not
@@ -217,6 +219,7 @@ impl Error {
             | ErrorKind::Unsupported { .. }
             | ErrorKind::Offset
             | ErrorKind::Corrupt
+            | ErrorKind::Handler
             | ErrorKind::Serialization
             | ErrorKind::Protocol => false,
         }

@@ -77,7 +77,7 @@ pub mod consumer;
 mod core;
 mod error;
 mod group;
-mod handler;
+pub mod handler;
 pub mod partitioner;
 mod pool;
 pub mod producer;
@@ -99,6 +99,7 @@ pub use consumer::{
 pub use core::group::assignor::{Assignor, UnknownAssignor};
 pub use error::{BoxError, Error, ErrorKind, Result, TopicPartition, Written};
 pub use group::{Committed, Group, GroupMetadata};
+pub use handler::{Backoff, GroupHandler};
 pub use highwater_record::{Codec, Compression, TimestampType};
 pub use highwater_wire::ErrorCode;
 pub use partitioner::{Partitioner, Rule};

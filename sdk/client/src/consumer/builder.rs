@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::membership::{Listener, Rebalance};
 use super::{Commit, Consumer, Start};
 use crate::client::Client;
-use crate::config::{ConsumerConfig, Isolation, OffsetReset};
+use crate::config::{ConsumerConfig, GroupConfig, Isolation, OffsetReset};
 use crate::core::group::assignor::Assignor;
 use crate::core::group::topics::{Pattern, Topics};
 use crate::error::{Error, Result, TopicPartition};
@@ -138,6 +138,10 @@ impl ConsumerBuilder {
     pub fn configure(mut self, change: impl FnOnce(&mut ConsumerConfig)) -> Self {
         change(&mut self.config);
         self
+    }
+
+    pub(crate) fn group_config(&self) -> &GroupConfig {
+        &self.config.group
     }
 
     /// Looks the topics up and starts fetching, in the tokio runtime that this is called in.

@@ -70,11 +70,8 @@ impl Consumer {
     fn release(&mut self, places: Vec<TopicPartition>, bound: Option<Duration>) {
         if self.streams.is_some() {
             let group = &self.shared.config.group;
-            // The group has been waiting since up to a heartbeat ago, and the commit takes its time.
-            let spare = 2 * group.heartbeat_interval;
-            let patience = group.poll_interval_max;
-            let patience = patience.saturating_sub(spare).max(patience / 2);
-            return self.release_streams(places, bound.unwrap_or(patience));
+            let patience = bound.unwrap_or(group.release_patience());
+            return self.release_streams(places, patience);
         }
         let positions: BTreeMap<TopicPartition, Option<i64>> = places
             .iter()

@@ -9,12 +9,13 @@ use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
 use tokio::sync::futures::OwnedNotified;
+use tokio::sync::watch;
 
-use super::Commit;
 use super::batch::{ConsumerRecord, RecordBatch};
 use super::reading::{Decoder, Reading};
 use super::shared::{Lane, Shared};
 use super::track::{Stop, Track};
+use super::{Commit, Start};
 use crate::error::{Result, TopicPartition};
 use crate::group::{self, Committed, Offsets};
 
@@ -116,6 +117,33 @@ impl PartitionStream {
         async move {
             // An error means that everybody is gone: that is an end, too.
             let _ = ended.wait_for(|ended| *ended).await;
+        }
+    }
+
+    /// Tells when the partition is being let go or was lost.
+    pub(crate) fn ended(&self) -> watch::Receiver<bool> {
+        self.lane.ended.subscribe()
+    }
+
+    /// The lowest offset that is not dealt with; `None` while nobody knows where reading begins.
+    pub(crate) fn watermark(&self) -> Option<i64> {
+        self.track.watermark().map(|place| place.offset)
+    }
+
+    /// Goes back to the first record that is not dealt with: what was handed out after it comes again.
+    pub(crate) fn rewind(&mut self) {
+        if let Some(place) = self.track.watermark()
+            && self.track.stop().is_none()
+        {
+            let mut state = self.shared.lock();
+            let slot = &state.slots[self.slot];
+            let is_ours = slot
+                .track
+                .as_ref()
+                .is_some_and(|track| Arc::ptr_eq(track, &self.track));
+            if is_ours {
+                state.seek(self.slot, Start::Offset(place.offset));
+            }
         }
     }
 

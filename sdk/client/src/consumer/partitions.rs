@@ -21,7 +21,7 @@ use super::membership::Released;
 use super::partition_stream::Opened;
 use super::shared::{Lane, Shared};
 use super::track::Track;
-use super::{Commit, Consumer, ConsumerEvents, PartitionStream, Start};
+use super::{Commit, Consumer, ConsumerEvents, Ledger, PartitionStream, Start};
 use crate::error::{Result, TopicPartition};
 use crate::group::{self, Committed, Group, Offsets, Waiting};
 
@@ -138,6 +138,18 @@ impl Partitions {
     /// The group, to commit to; `None` without `group.id`.
     pub fn group(&self) -> Option<Group> {
         self.consumer.group()
+    }
+
+    /// Where marks are committed from any task.
+    ///
+    /// # Errors
+    ///
+    /// When there is no group.
+    pub(crate) fn ledger(&self) -> Result<Ledger> {
+        Ok(Ledger {
+            shared: Arc::clone(&self.consumer.shared),
+            group: Arc::clone(&self.consumer.membership()?.group),
+        })
     }
 
     /// What is assigned, in order.
@@ -313,6 +325,7 @@ impl Consumer {
                 );
             }
             let (mut positions, mut offsets) = (BTreeMap::new(), Offsets::new());
+            let mut tracks = Vec::new();
             for Ending {
                 place,
                 position,
@@ -323,12 +336,15 @@ impl Consumer {
                 if let Some(watermark) = track.watermark().filter(|_| commits) {
                     offsets.insert(place.clone(), Committed::from(watermark));
                 }
-                positions.insert(place, track.handed().or(position));
+                positions.insert(place.clone(), track.handed().or(position));
+                if commits {
+                    tracks.push((place, track));
+                }
             }
             Released {
                 positions,
                 offsets,
-                tracks: Vec::new(),
+                tracks,
             }
         };
         if let Some(membership) = &mut self.membership {

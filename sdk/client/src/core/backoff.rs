@@ -1,16 +1,33 @@
 //! How long to wait before trying again: doubling, bounded, and spread so that clients that failed
 //! together do not come back together.
 
+use std::ops::Range;
 use std::time::Duration;
 
 /// A doubling pause between two bounds. Knows neither what failed nor how often.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Backoff {
+pub struct Backoff {
     pub(crate) first: Duration,
     pub(crate) max: Duration,
 }
 
 impl Backoff {
+    /// Pauses that begin with `range.start` and double up to `range.end`, each spread by a fifth up or down.
+    pub const fn exponential(range: Range<Duration>) -> Self {
+        Self {
+            first: range.start,
+            max: range.end,
+        }
+    }
+
+    /// Pauses of `pause`, spread by a fifth up or down.
+    pub const fn constant(pause: Duration) -> Self {
+        Self {
+            first: pause,
+            max: pause,
+        }
+    }
+
     /// The pause before attempt `failures + 1`, where `failures` attempts failed in a row; spread
     /// by `random` over 80 to 120 % (Kafka's jitter). Nothing before the first.
     pub(crate) fn pause(&self, failures: u32, random: u64) -> Duration {

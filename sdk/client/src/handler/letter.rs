@@ -1,4 +1,4 @@
-//! What is written on a record that is put aside: among the dead letters.
+//! What is written on a record that is put aside: into a retry topic, or among the dead letters.
 //!
 //! Names and encodings are those of Spring for Apache Kafka (`KafkaHeaders`, `RetryTopicHeaders`: numbers as big-endian bytes)
 //! and of Kafka Connect (`DeadLetterQueueReporter`: numbers as text), so that what reads theirs reads ours. Knows neither when
@@ -10,6 +10,12 @@ use highwater_record::{HeaderField, TimestampType};
 
 use crate::consumer::ConsumerRecord;
 use crate::record::Record;
+
+/// Which attempt at the record the next one is, counted from 1: four bytes. Earlier Springs wrote one.
+pub(crate) const ATTEMPTS: &str = "retry_topic-attempts";
+/// Not to be handed out before this, in milliseconds since 1970.
+pub(crate) const DUE: &str = "retry_topic-backoff-timestamp";
+const FIRST_TIMESTAMP: &str = "retry_topic-original-timestamp";
 
 /// One of the two sets of names that tell where a record was and why it is not there any more.
 struct Names {
@@ -82,6 +88,31 @@ impl<'a> Letter<'a> {
         letter.tell_origin(&DEAD, failure.group);
         letter.tell_failure(&DEAD, failure);
         letter.tell_connect(failure);
+        letter
+    }
+
+    /// For a retry topic, from which it is to be handed out at `due_ms` as attempt number `attempt`.
+    pub(crate) fn retry(
+        record: &'a ConsumerRecord,
+        failure: &Failure<'_>,
+        attempt: u32,
+        due_ms: i64,
+    ) -> Self {
+        let mut letter = Self {
+            record,
+            added: Vec::with_capacity(12),
+            replaced: Vec::new(),
+        };
+        // A record that comes through several retry topics keeps where it was first.
+        if header(record, RETRIED.topic).is_none() {
+            letter.tell_origin(&RETRIED, failure.group);
+        }
+        if header(record, FIRST_TIMESTAMP).is_none() {
+            letter.add(FIRST_TIMESTAMP, number(record.timestamp_ms()));
+        }
+        letter.tell_failure(&RETRIED, failure);
+        letter.replace(ATTEMPTS, attempt.to_be_bytes().to_vec());
+        letter.replace(DUE, number(due_ms));
         letter
     }
 
@@ -166,10 +197,53 @@ impl<'a> Letter<'a> {
     }
 }
 
+/// Which attempt at this record this is: 1 where no retry topic says otherwise.
+pub(crate) fn attempt(record: &ConsumerRecord) -> u32 {
+    parse_attempt(header(record, ATTEMPTS))
+}
+
+fn parse_attempt(value: Option<&[u8]>) -> u32 {
+    let attempt = match value {
+        Some([attempt]) => u32::from(*attempt),
+        Some(value) => value.try_into().map_or(1, u32::from_be_bytes),
+        None => 1,
+    };
+    attempt.max(1)
+}
+
+/// When this record is to be handed out, in milliseconds since 1970; `None` where nothing sensible says so.
+pub(crate) fn due_ms(record: &ConsumerRecord) -> Option<i64> {
+    parse_number(header(record, DUE)?)
+}
+
 /// The last header of this name, as Kafka looks headers up.
 fn header<'a>(record: &'a ConsumerRecord, name: &str) -> Option<&'a [u8]> {
     let named = record.headers().filter(|it| it.key == name.as_bytes());
     named.last().and_then(|it| it.value)
+}
+
+/// As Java's `BigInteger.toByteArray` writes it: the fewest bytes of two's complement, the highest first.
+fn number(value: i64) -> Vec<u8> {
+    let bytes = value.to_be_bytes();
+    let sign = if value < 0 { 0xff } else { 0 };
+    let goes =
+        |pair: &&[u8]| matches!(pair, [first, next] if *first == sign && (next ^ sign) < 0x80);
+    let unneeded = bytes.windows(2).take_while(goes).count();
+    bytes[unneeded..].to_vec()
+}
+
+/// The other way; `None` when there are no bytes, or more than fit.
+fn parse_number(bytes: &[u8]) -> Option<i64> {
+    let first = *bytes.first()?;
+    if bytes.len() > 8 {
+        return None;
+    }
+    let sign = if first < 0x80 { 0 } else { -1 };
+    Some(
+        bytes
+            .iter()
+            .fold(sign, |value, byte| value << 8 | i64::from(*byte)),
+    )
 }
 
 fn text(text: &str) -> Vec<u8> {
@@ -193,6 +267,38 @@ fn trace(error: &(dyn Error + 'static)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_are_written_as_java_s_big_integers_and_read_back() {
+        // BigInteger.valueOf(n).toByteArray() of Java 17.
+        let golden: [(i64, &[u8]); 8] = [
+            (0, &[0]),
+            (127, &[127]),
+            (128, &[0, 128]),
+            (-1, &[0xff]),
+            (-128, &[0x80]),
+            (-129, &[0xff, 0x7f]),
+            (1_787_019_620_000, &[0x01, 0xa0, 0x12, 0xab, 0x6e, 0xa0]),
+            (i64::MIN, &[0x80, 0, 0, 0, 0, 0, 0, 0]),
+        ];
+        for (value, bytes) in golden {
+            assert_eq!(number(value), bytes, "{value}");
+            assert_eq!(parse_number(bytes), Some(value));
+        }
+        // Eight bytes, which somebody else may write.
+        assert_eq!(parse_number(&5i64.to_be_bytes()), Some(5));
+        assert_eq!((parse_number(&[]), parse_number(&[0; 9])), (None, None));
+    }
+
+    #[test]
+    fn an_attempt_is_read_as_either_spring_wrote_it() {
+        assert_eq!(parse_attempt(None), 1);
+        assert_eq!(parse_attempt(Some(&[3])), 3);
+        assert_eq!(parse_attempt(Some(&[0, 0, 0, 4])), 4);
+        assert_eq!(parse_attempt(Some(&[0, 0, 0, 0])), 1);
+        assert_eq!(parse_attempt(Some(b"four")), u32::from_be_bytes(*b"four"));
+        assert_eq!(parse_attempt(Some(&[1, 2])), 1);
+    }
 
     #[test]
     fn a_long_text_is_cut_between_two_letters() {

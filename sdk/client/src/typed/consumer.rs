@@ -104,6 +104,7 @@ impl<K, V> TypedConsumer<K, V> {
                 }
                 OnBadRecord::Skip => {
                     tracing::warn!(error = %bad.error, "a record is skipped");
+                    record.done();
                 }
                 OnBadRecord::DeadLetter(_) => {
                     let ack = None;
@@ -166,7 +167,9 @@ impl<K, V> TypedConsumer<K, V> {
             return Err(error);
         }
         tracing::warn!(error = %bad.error, topic, "a record became a dead letter");
-        self.letter = None;
+        if let Some(Dead { record, .. }) = self.letter.take() {
+            record.done();
+        }
         Ok(())
     }
 
@@ -218,6 +221,11 @@ impl<K, V> TypedRecord<K, V> {
     /// The record they were read from: topic, partition, offset, timestamp, headers.
     pub fn record(&self) -> &ConsumerRecord {
         &self.record
+    }
+
+    /// Says that the record is dealt with, as [`ConsumerRecord::done`].
+    pub fn done(self) {
+        self.record.done();
     }
 
     /// The key, the value, and the record they were read from.

@@ -1,0 +1,4 @@
+//! What handlers decide without doing it: which worker a record goes to, and what becomes of one that failed.
+
+pub(crate) mod course;
+pub(crate) mod dispatch;
