@@ -121,7 +121,9 @@ impl Shared {
     pub(super) fn partitions(&self) -> Vec<Arc<Partition>> {
         let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
         let latest = topics.values().map(|topic| self.latest(topic));
-        latest.flat_map(|topic| topic.partitions.to_vec()).collect()
+        latest
+            .flat_map(|topic| topic.all().map(Arc::clone))
+            .collect()
     }
 
     pub(super) fn latest<'t>(&self, topic: &'t Arc<Topic>) -> &'t Arc<Topic> {

@@ -19,6 +19,9 @@ pub(super) const NOBODY: i32 = -1;
 pub(crate) struct Topic {
     pub(super) name: Arc<str>,
     pub(super) partitions: Box<[Arc<Partition>]>,
+    /// Those that the topic had before it was made again with fewer: what waits there has its
+    /// deadline still, and should there be as many again, its place.
+    retired: Box<[Arc<Partition>]>,
     /// The sticky partition, or -1.
     sticky: AtomicI32,
     next: AtomicU64,
@@ -98,17 +101,23 @@ impl Topic {
                 None => Arc::new(Partition::new(name, index)),
             })
             .collect();
-        partitions
-            .iter()
-            .for_each(|partition| partition.follow(cluster));
-        Self {
+        let retired = kept.iter().skip(partitions.len()).map(Arc::clone).collect();
+        let topic = Self {
             name: Arc::clone(name),
             partitions,
+            retired,
             sticky: AtomicI32::new(NOBODY),
             next: AtomicU64::new(0),
             seen: AtomicU64::new(cluster.version),
             newer: OnceLock::new(),
-        }
+        };
+        topic.all().for_each(|partition| partition.follow(cluster));
+        topic
+    }
+
+    /// Every partition that there may be batches for.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Partition>> {
+        self.partitions.iter().chain(&self.retired)
     }
 
     /// The newest form of this topic; `version` is that of the metadata, `cluster` fetches it.
@@ -140,8 +149,10 @@ impl Topic {
                 .for_each(|partition| partition.follow(cluster));
             return self;
         }
-        self.newer
-            .get_or_init(|| Arc::new(Self::with(&self.name, cluster, &self.partitions)))
+        self.newer.get_or_init(|| {
+            let kept: Vec<_> = self.all().map(Arc::clone).collect();
+            Arc::new(Self::with(&self.name, cluster, &kept))
+        })
     }
 
     /// What a record says of its partition, or the partitioner in its place.

@@ -1,10 +1,12 @@
 //! Leaders and topics that change while records are on their way.
 
+use std::time::Duration;
+
 use highwater::{Client, ErrorCode, ErrorKind, Record, TryEnqueueError};
 use highwater_wire::ApiKey;
 
 use super::support::{Cluster, Fault};
-use super::{cluster, numbers, offsets, producer, send_numbers};
+use super::{cluster, numbers, offsets, producer, producer_with, send_numbers};
 
 #[tokio::test(start_paused = true)]
 async fn a_leader_that_a_refusal_names_is_followed_without_metadata() {
@@ -94,6 +96,35 @@ async fn records_wait_for_a_topic_that_is_gone_for_a_while() {
     let acked: Vec<_> = placed.iter().map(|placed| placed.offset).collect();
     assert_eq!(acked, offsets(10));
     assert_eq!(cluster.values("t", 0), values);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_a_partition_that_is_gone_is_not_forgotten() {
+    let cluster = cluster(3).await;
+    let (linger, timeout) = (Duration::from_secs(1), Duration::from_secs(2));
+    let producer = producer_with(&cluster, |builder| {
+        builder.linger(linger).delivery_timeout(timeout)
+    })
+    .await;
+    let topic = producer.topic("t").await.unwrap();
+    let record = |partition| Record::new().partition(partition).value("v");
+    let lost = topic.enqueue(record(2)).await.unwrap();
+    cluster.topic("t", 1);
+    cluster.fault(
+        ApiKey::Produce,
+        Fault::Refuse(ErrorCode::NotLeaderOrFollower),
+    );
+    let placed = topic.enqueue(record(0)).await.unwrap();
+    producer.flush().await;
+    assert_eq!(placed.await.unwrap().offset, Some(0));
+    // Whether it was the delivery time-out or the broker's answer: there is one.
+    let error = lost.try_get().expect("flush waits for it").unwrap_err();
+    assert_eq!(error.topic_partition().unwrap().partition, 2);
+    // The same partition, once there is one again, takes up where it was.
+    cluster.topic("t", 3);
+    let again = topic.enqueue(record(2)).await.unwrap();
+    producer.flush().await;
+    assert_eq!(again.await.unwrap().offset, Some(0));
 }
 
 #[tokio::test(start_paused = true)]

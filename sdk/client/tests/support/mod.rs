@@ -690,7 +690,8 @@ impl State {
         let (limit, keeps) = (self.message_bytes_max, self.keeps);
         let topic = self.topics.get_mut(topic);
         let topic = topic.ok_or(ErrorCode::UnknownTopicOrPartition)?;
-        let log = &mut topic.partitions[index];
+        let log = topic.partitions.get_mut(index);
+        let log = log.ok_or(ErrorCode::UnknownTopicOrPartition)?;
         if log.leader != broker {
             return Err(ErrorCode::NotLeaderOrFollower);
         }
