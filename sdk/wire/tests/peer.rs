@@ -47,6 +47,8 @@ fn peer_again(name: &str, version: i16, bytes: &[u8]) -> Option<Vec<u8>> {
         FetchRequest FetchResponse
         ListOffsetsRequest ListOffsetsResponse
         InitProducerIdRequest InitProducerIdResponse
+        SaslHandshakeRequest SaslHandshakeResponse
+        SaslAuthenticateRequest SaslAuthenticateResponse
         CreateTopicsRequest CreateTopicsResponse
         DeleteTopicsRequest DeleteTopicsResponse
         CreatePartitionsRequest CreatePartitionsResponse

@@ -60,6 +60,8 @@ catalog! {
     FetchRequest FetchResponse
     ListOffsetsRequest ListOffsetsResponse
     InitProducerIdRequest InitProducerIdResponse
+    SaslHandshakeRequest SaslHandshakeResponse
+    SaslAuthenticateRequest SaslAuthenticateResponse
     CreateTopicsRequest CreateTopicsResponse
     DeleteTopicsRequest DeleteTopicsResponse
     CreatePartitionsRequest CreatePartitionsResponse
