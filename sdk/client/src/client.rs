@@ -14,13 +14,15 @@ use tokio::time::Instant;
 
 use crate::admin::Admin;
 use crate::config::{ClientConfig, Properties, read_environment, read_file, split_address};
-use crate::connection::{Connection, Reply};
+use crate::connection::{Connection, Reply, Secured};
 use crate::consumer::ConsumerBuilder;
 use crate::core::backoff::{Backoff, Random};
 use crate::core::metadata::{Broker, Cluster, Metadata};
 use crate::error::{Error, Result};
 use crate::pool::Pool;
 use crate::producer::ProducerBuilder;
+use crate::security::Security;
+use crate::security::draft::Draft;
 
 /// A cluster's metadata and connections. Cloning shares them; what was made from the client keeps
 /// them, too, and the last one's drop closes them.
@@ -196,7 +198,9 @@ impl Shared {
             .skip(start)
             .take(cluster.brokers.len());
         let mut last = None;
-        for broker in known.chain(&self.bootstrap) {
+        let is_lost = cluster.brokers.is_empty() || self.config().rebootstraps;
+        let bootstrap = self.bootstrap.iter().filter(|_| is_lost);
+        for broker in known.chain(bootstrap) {
             match self.pool.general(broker).await {
                 Ok(connection) => return Ok(connection),
                 Err(error) => last = Some(error),
@@ -249,6 +253,13 @@ impl ClientBuilder {
         self
     }
 
+    /// How connections are secured, and who the client is to the brokers. Replaces what settings have said about that.
+    pub fn security(mut self, security: Security) -> Self {
+        self.properties.client.security = security;
+        self.properties.security = Draft::default();
+        self
+    }
+
     /// `request.timeout.ms`: how long an answer may take.
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
         self.properties.client.request_timeout = timeout;
@@ -270,7 +281,10 @@ impl ClientBuilder {
     ///
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) for unusable settings, or the last failure
     /// when no bootstrap broker answers within `socket.connection.setup.timeout.ms`.
-    pub async fn connect(self) -> Result<Client> {
+    pub async fn connect(mut self) -> Result<Client> {
+        if let Some(security) = self.properties.security.finish()? {
+            self.properties.client.security = security;
+        }
         self.properties.client.check()?;
         let mut bootstrap = Vec::new();
         for address in &self.properties.client.bootstrap {
@@ -285,11 +299,12 @@ impl ClientBuilder {
             first: config.retry_backoff,
             max: config.retry_backoff_max,
         };
+        let secured = Secured::read(&config.security).await?;
         let seed = seed();
         let shared = Arc::new(Shared {
             bootstrap,
             started: Instant::now(),
-            pool: Pool::new(config.clone(), seed ^ 1),
+            pool: Pool::new(config.clone(), secured, seed ^ 1),
             metadata: Mutex::new(Metadata::new(config.metadata_age_max, backoff)),
             cluster: watch::Sender::new(Arc::default()),
             version: AtomicU64::new(0),

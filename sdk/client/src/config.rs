@@ -17,6 +17,7 @@ use crate::consumer::Commit;
 use crate::core::group::assignor::Assignor;
 use crate::error::{Error, Result};
 use crate::partitioner::{Partitioner, Rule};
+use crate::security::Security;
 
 pub(crate) use properties::Properties;
 pub(crate) use {environment::read as read_environment, file::read as read_file};
@@ -37,10 +38,18 @@ pub struct ClientConfig {
     pub reconnect_backoff: Duration,
     /// `reconnect.backoff.max.ms` (1 s): what that pause doubles up to.
     pub reconnect_backoff_max: Duration,
+    /// `connections.max.idle.ms` (9 min): a connection on which nothing was asked for so long is closed, before the broker
+    /// does it. Zero for never.
+    pub idle_max: Duration,
+    /// `security.protocol` and what belongs to it (none): how connections are secured, and who the client is.
+    pub security: Security,
     /// `retry.backoff.ms` (100 ms): the first pause before a refused request is sent again.
     pub retry_backoff: Duration,
     /// `retry.backoff.max.ms` (1 s): what that pause doubles up to.
     pub retry_backoff_max: Duration,
+    /// `metadata.recovery.strategy` (rebootstrap, which is true): whether the bootstrap addresses are asked again when none of
+    /// the known brokers can be reached (KIP-899).
+    pub rebootstraps: bool,
     /// `metadata.max.age.ms` (5 min): when metadata is asked for again though nothing failed.
     pub metadata_age_max: Duration,
     /// `max.block.ms`, `default.api.timeout.ms` (60 s): how long a call waits for metadata, for
@@ -63,8 +72,11 @@ impl Default for ClientConfig {
             connect_timeout: Duration::from_secs(10),
             reconnect_backoff: Duration::from_millis(50),
             reconnect_backoff_max: Duration::from_secs(1),
+            idle_max: Duration::from_secs(540),
+            security: Security::default(),
             retry_backoff: Duration::from_millis(100),
             retry_backoff_max: Duration::from_secs(1),
+            rebootstraps: true,
             metadata_age_max: Duration::from_secs(300),
             api_timeout: Duration::from_secs(60),
             auto_create_topics: true,

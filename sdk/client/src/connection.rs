@@ -4,22 +4,26 @@
 //! time-outs, and nothing of what is asked. Whatever breaks the order of answers breaks the
 //! connection, and everything that waits on it learns why.
 
+mod authenticate;
+mod dial;
+mod handshake;
+mod keeper;
+mod pages;
+mod secured;
+mod stream;
+#[cfg(feature = "tls")]
+mod verify;
+
 use std::collections::VecDeque;
 use std::io;
-use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use highwater_wire::frame::{Frames, Next};
-use highwater_wire::message::{ApiVersionsRequest, ApiVersionsResponse};
-use highwater_wire::{
-    Decode, Encoded, ErrorCode, Message, Request, Response, decode_response, encode_request,
-};
+use highwater_wire::{Decode, Encoded, Request, Response, decode_response, encode_request};
 use smallvec::SmallVec;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
@@ -28,9 +32,11 @@ use crate::config::ClientConfig;
 use crate::core::versions::Versions;
 use crate::error::{Error, Result, Written};
 
-/// Room made for at once while a long answer comes in: memory follows the bytes, not their promise.
-const READ_STEP_BYTES_MAX: usize = 16 << 20;
-const READ_BYTES_MIN: usize = 64 << 10;
+use pages::Retired;
+use stream::{Reading, Stream, Writing};
+
+pub(crate) use secured::Secured;
+
 /// Chunks handed to one `writev`.
 const WRITE_CHUNKS_MAX: usize = 64;
 /// Requests one connection may have waiting for answers; callers beyond that are refused. Far above
@@ -45,7 +51,7 @@ pub(crate) struct Connection(Arc<Handle>);
 #[derive(Debug)]
 struct Handle {
     shared: Arc<Shared>,
-    tasks: [AbortHandle; 2],
+    tasks: [AbortHandle; 3],
 }
 
 impl Drop for Handle {
@@ -74,7 +80,40 @@ struct State {
     outgoing: VecDeque<Outgoing>,
     /// Those that expect an answer, in their order.
     waiting: VecDeque<Waiting>,
+    /// Requests that must let others pass, while there are such others.
+    held: Option<VecDeque<Asked>>,
+    /// When something was last asked.
+    used_at: Instant,
     failed: Option<Error>,
+}
+
+/// A request before it is put in line.
+#[derive(Debug)]
+struct Asked {
+    correlation: i32,
+    chunks: SmallVec<[Bytes; 4]>,
+    answer: oneshot::Sender<Result<Bytes>>,
+    expects_answer: bool,
+}
+
+impl State {
+    fn put_in_line(&mut self, asked: Asked) {
+        self.enqueued += 1;
+        let (mut written, ordinal) = (None, self.enqueued);
+        if asked.expects_answer {
+            self.waiting.push_back(Waiting {
+                correlation: asked.correlation,
+                ordinal,
+                answer: asked.answer,
+            });
+        } else {
+            written = Some(asked.answer);
+        }
+        self.outgoing.push_back(Outgoing {
+            chunks: asked.chunks,
+            written,
+        });
+    }
 }
 
 #[derive(Debug)]
@@ -155,35 +194,41 @@ impl Pending {
 }
 
 impl Connection {
-    /// Connects, and learns which versions the broker speaks.
+    /// Connects, secures the connection, learns which versions the broker speaks, and says who we are.
     ///
     /// # Errors
     ///
     /// [`Network`](crate::ErrorKind::Network), [`Timeout`](crate::ErrorKind::Timeout) after
-    /// `connect_timeout`, or [`Protocol`](crate::ErrorKind::Protocol).
-    pub(crate) async fn connect(host: &str, port: u16, config: &ClientConfig) -> Result<Self> {
+    /// `connect_timeout`, [`Protocol`](crate::ErrorKind::Protocol), or [`Auth`](crate::ErrorKind::Auth) when one side does
+    /// not believe the other.
+    pub(crate) async fn connect(
+        host: &str,
+        port: u16,
+        config: &ClientConfig,
+        secured: &Secured,
+    ) -> Result<Self> {
         let peer = format!("{host}:{port}");
         let deadline = Instant::now() + config.connect_timeout;
-        let connecting = async {
-            let lost = |error: io::Error| {
-                Error::network(format!("cannot connect to {peer}: {error}")).with_source(error)
-            };
-            let mut stream = TcpStream::connect((host, port)).await.map_err(lost)?;
-            stream.set_nodelay(true).map_err(lost)?;
-            let versions = handshake(&mut stream, &peer, config).await?;
-            Ok((stream, versions))
-        };
+        let connecting = handshake::shake(host, port, &peer, config, secured);
         let Ok(connected) = timeout_at(deadline, connecting).await else {
             let ms = config.connect_timeout.as_millis();
             return Err(Error::timeout(format!(
                 "no connection to {peer} within {ms} ms"
             )));
         };
-        let (stream, versions) = connected?;
-        Ok(Self::start(stream, peer, versions, config))
+        let (stream, versions, session) = connected?;
+        tracing::debug!(%peer, "connected");
+        let keeper = keeper::Keeper::new(secured, session);
+        Ok(Self::start(stream, peer, versions, config, keeper))
     }
 
-    fn start(stream: TcpStream, peer: String, versions: Versions, config: &ClientConfig) -> Self {
+    fn start(
+        stream: Stream,
+        peer: String,
+        versions: Versions,
+        config: &ClientConfig,
+        keeper: keeper::Keeper,
+    ) -> Self {
         let shared = Arc::new(Shared {
             peer,
             client_id: config.client_id.clone(),
@@ -195,16 +240,19 @@ impl Connection {
                 begun: 0,
                 outgoing: VecDeque::new(),
                 waiting: VecDeque::new(),
+                held: None,
+                used_at: Instant::now(),
                 failed: None,
             }),
             to_write: Notify::new(),
         });
-        let (read, write) = stream.into_split();
+        let (read, write) = stream.split();
         let reader = tokio::spawn(Arc::clone(&shared).read(read)).abort_handle();
         let writer = tokio::spawn(Arc::clone(&shared).write(write)).abort_handle();
+        let keeper = tokio::spawn(keeper.keep(Arc::clone(&shared))).abort_handle();
         Self(Arc::new(Handle {
             shared,
-            tasks: [reader, writer],
+            tasks: [reader, writer, keeper],
         }))
     }
 
@@ -256,46 +304,15 @@ impl Connection {
         timeout: Duration,
     ) -> Result<Pending> {
         let shared = &self.0.shared;
-        let deadline = Instant::now() + timeout;
-        let (sender, answer) = oneshot::channel();
-        {
-            let mut state = shared.lock();
-            if let Some(error) = &state.failed {
-                return Err(error.clone());
-            }
-            if state.waiting.len() >= WAITING_MAX {
-                let why = format!("{WAITING_MAX} requests to {} wait for answers", shared.peer);
-                return Err(Error::new(crate::ErrorKind::Buffer, why));
-            }
-            let correlation = state.next_correlation;
-            let client_id = Some(shared.client_id.as_str());
-            let encoded = encode_request(correlation, client_id, version, request)
-                .map_err(|error| Error::config(format!("{}: {error}", R::NAME)))?;
-            state.next_correlation = correlation.checked_add(1).unwrap_or(1);
-            state.enqueued += 1;
-            let ordinal = state.enqueued;
-            let chunks = interleave(encoded, records);
-            let mut written = None;
-            if expects_answer {
-                state.waiting.push_back(Waiting {
-                    correlation,
-                    ordinal,
-                    answer: sender,
-                });
-            } else {
-                written = Some(sender);
-            }
-            state.outgoing.push_back(Outgoing { chunks, written });
-        }
-        shared.to_write.notify_one();
-        let connection = self.clone();
+        let now = Instant::now();
+        let answer = shared.ask(request, version, records, expects_answer, Line::Waits(now))?;
         Ok(Pending {
-            connection,
+            connection: self.clone(),
             answer,
             version,
             api: R::NAME,
             timeout,
-            deadline,
+            deadline: now + timeout,
         })
     }
 
@@ -313,21 +330,82 @@ impl Connection {
     }
 }
 
+/// What a request does while others are held.
+#[derive(Clone, Copy, Debug)]
+enum Line {
+    /// It was asked at this time and waits with them.
+    Waits(Instant),
+    /// It is what they are held for.
+    Passes,
+}
+
 impl Shared {
+    /// Puts a request in line; the answer comes by the receiver.
+    fn ask<R: Request>(
+        &self,
+        request: &R,
+        version: i16,
+        records: impl IntoIterator<Item = Bytes>,
+        expects_answer: bool,
+        line: Line,
+    ) -> Result<oneshot::Receiver<Result<Bytes>>> {
+        let (sender, answer) = oneshot::channel();
+        {
+            let mut state = self.lock();
+            if let Some(error) = &state.failed {
+                return Err(error.clone());
+            }
+            let held = state.held.as_ref().map_or(0, VecDeque::len);
+            if state.waiting.len() + held >= WAITING_MAX {
+                let why = format!("{WAITING_MAX} requests to {} wait for answers", self.peer);
+                return Err(Error::new(crate::ErrorKind::Buffer, why));
+            }
+            let correlation = state.next_correlation;
+            let client_id = Some(self.client_id.as_str());
+            let encoded = encode_request(correlation, client_id, version, request)
+                .map_err(|error| Error::config(format!("{}: {error}", R::NAME)))?;
+            state.next_correlation = correlation.checked_add(1).unwrap_or(1);
+            let asked = Asked {
+                correlation,
+                chunks: interleave(encoded, records),
+                answer: sender,
+                expects_answer,
+            };
+            match (line, &mut state.held) {
+                (Line::Waits(now), Some(held)) => {
+                    held.push_back(asked);
+                    state.used_at = now;
+                }
+                (Line::Waits(now), None) => {
+                    state.put_in_line(asked);
+                    state.used_at = now;
+                }
+                (Line::Passes, _) => state.put_in_line(asked),
+            }
+        }
+        tracing::trace!(peer = self.peer, api = R::NAME, version, "request");
+        self.to_write.notify_one();
+        Ok(answer)
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn fail(&self, error: Error) {
-        let (waiting, outgoing, begun) = {
+        let (waiting, outgoing, held, begun) = {
             let mut state = self.lock();
             if state.failed.is_some() {
                 return;
             }
             state.failed = Some(error.clone());
             let waiting = std::mem::take(&mut state.waiting);
-            (waiting, std::mem::take(&mut state.outgoing), state.begun)
+            let outgoing = std::mem::take(&mut state.outgoing);
+            (waiting, outgoing, state.held.take(), state.begun)
         };
+        for asked in held.into_iter().flatten() {
+            let _ = asked.answer.send(Err(error.clone()));
+        }
         for Waiting {
             ordinal, answer, ..
         } in waiting
@@ -345,15 +423,18 @@ impl Shared {
         self.to_write.notify_one();
     }
 
-    async fn write(self: Arc<Self>, mut stream: OwnedWriteHalf) {
+    async fn write(self: Arc<Self>, mut stream: Writing) {
         loop {
             let batch = {
                 let mut state = self.lock();
-                if state.failed.is_some() {
-                    return;
-                }
                 state.begun = state.enqueued;
-                std::mem::take(&mut state.outgoing)
+                let batch = std::mem::take(&mut state.outgoing);
+                state.failed.is_none().then_some(batch)
+            };
+            let Some(batch) = batch else {
+                // The broker is told, although somebody may hold on to this connection.
+                let _ = stream.shutdown().await;
+                return;
             };
             if batch.is_empty() {
                 self.to_write.notified().await;
@@ -367,8 +448,10 @@ impl Shared {
             }
             let result = write_all(&mut stream, chunks).await;
             let outcome = result.map(|()| Bytes::new()).map_err(|error| {
-                let why = format!("connection to {} broke while writing: {error}", self.peer);
-                Error::network(why).with_source(error)
+                stream::broke(
+                    &format!("connection to {} broke while writing", self.peer),
+                    error,
+                )
             });
             for written in written {
                 let outcome = outcome
@@ -383,7 +466,7 @@ impl Shared {
         }
     }
 
-    async fn read(self: Arc<Self>, mut stream: OwnedReadHalf) {
+    async fn read(self: Arc<Self>, mut stream: Reading) {
         let frames = Frames::new(self.config.response_bytes_max);
         let mut buffer = BytesMut::new();
         let mut retired = Retired::default();
@@ -404,9 +487,8 @@ impl Shared {
                         }
                         Ok(_) => {}
                         Err(error) => {
-                            let why =
-                                format!("connection to {} broke while reading: {error}", self.peer);
-                            break Error::network(why).with_source(error);
+                            let why = format!("connection to {} broke while reading", self.peer);
+                            break stream::broke(&why, error);
                         }
                     }
                 }
@@ -442,54 +524,6 @@ impl Shared {
     }
 }
 
-/// Memory of long answers, to be read into again once nobody looks at them any more: what the
-/// operating system gave need not be mapped and zeroed for each of them.
-#[derive(Default)]
-struct Retired(VecDeque<Bytes>);
-
-impl Retired {
-    /// One being read into, one waiting, one being looked at.
-    const KEPT_MAX: usize = 3;
-
-    fn keep(&mut self, frame: &Bytes) {
-        if frame.len() <= READ_BYTES_MIN {
-            // Long answers are over for now, and need not be remembered for ever.
-            self.0.pop_front();
-        } else if frame.len() <= READ_STEP_BYTES_MAX {
-            if self.0.len() == Self::KEPT_MAX {
-                self.0.pop_front();
-            }
-            self.0.push_back(frame.clone());
-        }
-    }
-
-    /// Makes room for `bytes` more, or a step towards that.
-    fn make_room(&mut self, buffer: &mut BytesMut, bytes: usize) {
-        let room = bytes.clamp(READ_BYTES_MIN, READ_STEP_BYTES_MAX);
-        if bytes <= READ_BYTES_MIN || buffer.capacity() - buffer.len() >= room {
-            buffer.reserve(room);
-            return;
-        }
-        for _ in 0..self.0.len() {
-            let Some(frame) = self.0.pop_front() else {
-                break;
-            };
-            match frame.try_into_mut() {
-                Ok(mut page) => {
-                    page.clear();
-                    if page.capacity() >= buffer.len() + room {
-                        page.extend_from_slice(buffer);
-                        *buffer = page;
-                        return;
-                    }
-                }
-                Err(frame) => self.0.push_back(frame),
-            }
-        }
-        buffer.reserve(room);
-    }
-}
-
 fn interleave(encoded: Encoded, records: impl IntoIterator<Item = Bytes>) -> SmallVec<[Bytes; 4]> {
     let mut chunks = SmallVec::new();
     let mut head = Bytes::from(encoded.bytes);
@@ -505,7 +539,7 @@ fn interleave(encoded: Encoded, records: impl IntoIterator<Item = Bytes>) -> Sma
     chunks
 }
 
-async fn write_all(stream: &mut OwnedWriteHalf, mut chunks: VecDeque<Bytes>) -> io::Result<()> {
+async fn write_all(stream: &mut Writing, mut chunks: VecDeque<Bytes>) -> io::Result<()> {
     while !chunks.is_empty() {
         let mut slices = [io::IoSlice::new(&[]); WRITE_CHUNKS_MAX];
         for (slice, chunk) in slices.iter_mut().zip(&chunks) {
@@ -525,87 +559,6 @@ async fn write_all(stream: &mut OwnedWriteHalf, mut chunks: VecDeque<Bytes>) -> 
             chunks.pop_front();
         }
     }
-    Ok(())
-}
-
-/// Asks for the broker's versions: in our highest, and again in its own when it knows fewer
-/// (KIP-511: it then answers in version 0, which tells them).
-async fn handshake(stream: &mut TcpStream, peer: &str, config: &ClientConfig) -> Result<Versions> {
-    let mut version = *ApiVersionsRequest::VERSIONS.end();
-    for correlation in 0.. {
-        let frame = ask_versions(stream, peer, config, correlation, version).await?;
-        let wrong = |error| Error::protocol(format!("{peer} does not answer as Kafka: {error}"));
-        // The error code comes first in every version, behind the correlation id.
-        let code = frame.get(4..6).and_then(|code| code.first_chunk::<2>());
-        let code = ErrorCode::from_id(code.map_or(0, |code| i16::from_be_bytes(*code)));
-        let spoken = if code == ErrorCode::UnsupportedVersion {
-            0
-        } else {
-            version
-        };
-        let (found, answer) =
-            decode_response::<ApiVersionsResponse<'_>>(spoken, &frame).map_err(wrong)?;
-        if found != correlation {
-            let why = format!("{peer} answers with correlation id {found}, expected {correlation}");
-            return Err(Error::protocol(why));
-        }
-        let ranges = answer
-            .api_keys
-            .iter()
-            .map(|a| (a.api_key, a.min_version, a.max_version));
-        let features = answer.finalized_features.iter();
-        let versions =
-            Versions::new(ranges).with_features(features.map(|it| (it.name, it.max_version_level)));
-        if code == ErrorCode::UnsupportedVersion && version > 0 {
-            // An answer without ranges comes from brokers that only knew version 0.
-            version = versions
-                .pick(ApiVersionsRequest::API, &(0..=version - 1))
-                .unwrap_or(0);
-            continue;
-        }
-        if code.is_error() {
-            return Err(Error::broker(code, None));
-        }
-        return Ok(versions);
-    }
-    unreachable!("the version sinks with every round")
-}
-
-async fn ask_versions(
-    stream: &mut TcpStream,
-    peer: &str,
-    config: &ClientConfig,
-    correlation: i32,
-    version: i16,
-) -> Result<Bytes> {
-    let request = ApiVersionsRequest {
-        client_software_name: "highwater",
-        client_software_version: env!("CARGO_PKG_VERSION"),
-    };
-    let encoded = encode_request(correlation, Some(&config.client_id), version, &request)
-        .map_err(|error| Error::config(error.to_string()))?;
-    let broke = |error: io::Error| {
-        let why = format!("connection to {peer} broke in the handshake: {error}");
-        Error::network(why).with_source(error)
-    };
-    stream.write_all(&encoded.bytes).await.map_err(broke)?;
-    let frames = Frames::new(config.response_bytes_max.min(1 << 20));
-    let mut buffer = BytesMut::new();
-    loop {
-        match frames.next(&mut buffer) {
-            Ok(Next::Frame(frame)) => return Ok(frame),
-            Ok(Next::Wanted(bytes)) => {
-                // No more than this answer: what follows belongs to the reader.
-                let mut limited = pin!(stream.take(bytes.try_into().unwrap_or(u64::MAX)));
-                if limited.read_buf(&mut buffer).await.map_err(broke)? == 0 {
-                    return Err(Error::network(format!("{peer} closed in the handshake")));
-                }
-            }
-            Err(error) => {
-                return Err(Error::protocol(format!(
-                    "{peer} does not answer as Kafka: {error}"
-                )));
-            }
-        }
-    }
+    // What TLS has encrypted may still be on this side.
+    stream.flush().await
 }

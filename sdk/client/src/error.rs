@@ -53,6 +53,12 @@ pub enum Written {
 pub enum ErrorKind {
     /// A setting is unknown, out of range, or at odds with another one.
     Config,
+    /// One side did not believe who the other is: the broker our name, password or certificate, or we its certificate or
+    /// its proof.
+    Auth,
+    /// The broker knows who we are, and we may not do that: the code says whether it is about a topic, a group, the cluster
+    /// or a transactional id.
+    Authorization(ErrorCode),
     /// No broker could be reached, or a connection broke.
     Network,
     /// A deadline passed: of a request, of a delivery, or of a wait for metadata or memory.
@@ -129,7 +135,24 @@ impl Error {
             Some(detail) if !detail.is_empty() => detail.to_owned(),
             Some(_) | None => code.message().to_owned(),
         };
-        Self::new(ErrorKind::Broker(code), message)
+        let is_authorization = matches!(
+            code,
+            ErrorCode::TopicAuthorizationFailed
+                | ErrorCode::GroupAuthorizationFailed
+                | ErrorCode::ClusterAuthorizationFailed
+                | ErrorCode::TransactionalIdAuthorizationFailed
+                | ErrorCode::DelegationTokenAuthorizationFailed
+        );
+        let kind = if is_authorization {
+            ErrorKind::Authorization(code)
+        } else {
+            ErrorKind::Broker(code)
+        };
+        Self::new(kind, message)
+    }
+
+    pub(crate) fn auth(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Auth, message)
     }
 
     pub(crate) fn config(message: impl Into<String>) -> Self {
@@ -213,6 +236,8 @@ impl Error {
             ErrorKind::Network | ErrorKind::Timeout | ErrorKind::Buffer => true,
             ErrorKind::Broker(code) => code.is_retriable(),
             ErrorKind::Config
+            | ErrorKind::Auth
+            | ErrorKind::Authorization(_)
             | ErrorKind::RecordTooLarge
             | ErrorKind::Fenced
             | ErrorKind::Closed
@@ -226,11 +251,27 @@ impl Error {
     }
 
     /// Whether the value that returned this error will never succeed again and should be dropped.
+    ///
+    /// Without authorization only the call fails: the value may do other things, and rights can be given at any time.
     pub fn is_fatal(&self) -> bool {
-        matches!(
-            self.0.kind,
-            ErrorKind::Fenced | ErrorKind::Closed | ErrorKind::Unsupported { .. }
-        )
+        match &self.0.kind {
+            ErrorKind::Auth
+            | ErrorKind::Fenced
+            | ErrorKind::Closed
+            | ErrorKind::Unsupported { .. } => true,
+            ErrorKind::Config
+            | ErrorKind::Authorization(_)
+            | ErrorKind::Network
+            | ErrorKind::Timeout
+            | ErrorKind::Broker(_)
+            | ErrorKind::RecordTooLarge
+            | ErrorKind::Buffer
+            | ErrorKind::Offset
+            | ErrorKind::Corrupt
+            | ErrorKind::Serialization
+            | ErrorKind::Handler
+            | ErrorKind::Protocol => false,
+        }
     }
 
     /// Whether the records this error is about may be in the log.
@@ -260,7 +301,7 @@ impl Error {
 
     /// The broker's code, if a broker refused.
     pub fn code(&self) -> Option<ErrorCode> {
-        if let ErrorKind::Broker(code) = self.0.kind {
+        if let ErrorKind::Broker(code) | ErrorKind::Authorization(code) = self.0.kind {
             Some(code)
         } else {
             None
@@ -272,7 +313,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let body = &*self.0;
         f.write_str(&body.message)?;
-        if let ErrorKind::Broker(code) = &body.kind {
+        if let ErrorKind::Broker(code) | ErrorKind::Authorization(code) = &body.kind {
             write!(f, " ({code:?})")?;
         }
         if let Some(place) = &body.topic_partition {

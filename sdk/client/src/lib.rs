@@ -82,6 +82,7 @@ pub mod partitioner;
 mod pool;
 pub mod producer;
 mod record;
+mod security;
 #[cfg(feature = "test-broker")]
 pub mod testing;
 pub mod typed;
@@ -108,4 +109,5 @@ pub use producer::{
     TryEnqueueError,
 };
 pub use record::{HeaderField, OwnedRecord, Record, RecordMetadata};
+pub use security::{Sasl, Security, Tls};
 pub use typed::{Deserializer, OnBadRecord, Serializer, TypedConsumer, TypedProducer, TypedRecord};

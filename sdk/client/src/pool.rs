@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::time::{Instant, sleep_until};
 
 use crate::config::ClientConfig;
-use crate::connection::Connection;
+use crate::connection::{Connection, Secured};
 use crate::core::backoff::{Backoff, Random};
 use crate::core::metadata::Broker;
 use crate::error::Result;
@@ -17,6 +17,7 @@ use crate::error::Result;
 #[derive(Debug)]
 pub(crate) struct Pool {
     config: ClientConfig,
+    secured: Secured,
     /// By address: a broker that comes back elsewhere starts without a record.
     slots: Mutex<BTreeMap<String, Arc<Slot>>>,
     random: Mutex<Random>,
@@ -35,9 +36,10 @@ struct Record {
 }
 
 impl Pool {
-    pub(crate) fn new(config: ClientConfig, seed: u64) -> Self {
+    pub(crate) fn new(config: ClientConfig, secured: Secured, seed: u64) -> Self {
         Self {
             config,
+            secured,
             slots: Mutex::default(),
             random: Mutex::new(Random::new(seed)),
         }
@@ -70,7 +72,8 @@ impl Pool {
         if not_before > Instant::now() {
             sleep_until(not_before).await;
         }
-        let connected = Connection::connect(&broker.host, broker.port, &self.config).await;
+        let connected =
+            Connection::connect(&broker.host, broker.port, &self.config, &self.secured).await;
         let mut record = lock();
         match &connected {
             Ok(_) => record.failures = 0,

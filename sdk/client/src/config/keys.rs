@@ -8,6 +8,7 @@ mod consumer;
 mod elsewhere;
 mod group;
 mod producer;
+mod security;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +25,7 @@ pub(crate) type Set = fn(&mut Properties, &str, &str) -> Result<()>;
 /// The table by what the settings are about.
 pub(crate) const SECTIONS: &[Section] = &[
     Section("Client", client::KEYS),
+    Section("Security", security::KEYS),
     Section("Producer", producer::KEYS),
     Section("Consumer", consumer::KEYS),
     Section("Consumer group", group::KEYS),

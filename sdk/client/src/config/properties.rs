@@ -13,6 +13,7 @@ use super::keys::{self, IGNORED, UNBUILT};
 use super::{ClientConfig, ConsumerConfig, ProducerConfig};
 use crate::error::{Error, Result};
 use crate::partitioner::Chosen;
+use crate::security::draft::Draft;
 
 /// All configurations, as one properties file sets them.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +22,7 @@ pub(crate) struct Properties {
     pub(crate) producer: ProducerConfig,
     pub(crate) consumer: ConsumerConfig,
     pub(crate) partitioner: Chosen,
+    pub(crate) security: Draft,
     levels: Vec<Compression>,
     level_of_any: Option<i32>,
     given: Given,

@@ -147,8 +147,12 @@ impl Fetcher {
         for slot in lent {
             state.back_to_leader(slot);
         }
-        // A broker that speaks no version of ours will not learn one: the application must know.
-        if matches!(error.kind(), ErrorKind::Unsupported { .. }) {
+        // A broker that speaks no version of ours will not learn one, and one that does not believe us needs the operator: the
+        // application must know.
+        if matches!(
+            error.kind(),
+            ErrorKind::Unsupported { .. } | ErrorKind::Auth
+        ) {
             let mine = |(_, slot): &(usize, &super::shared::Slot)| slot.leader == self.broker;
             let first = state.assigned().find(mine).map(|(slot, _)| slot);
             if let Some(slot) = first.filter(|slot| state.slots[*slot].waiting.is_empty()) {

@@ -184,7 +184,7 @@ impl Shared {
             tracing::debug!(group = &*self.id, %error, "no answer from the coordinator");
             if matches!(
                 error.kind(),
-                ErrorKind::Unsupported { .. } | ErrorKind::Config
+                ErrorKind::Unsupported { .. } | ErrorKind::Config | ErrorKind::Auth
             ) {
                 member.unable(now, random, error.to_string());
             } else {

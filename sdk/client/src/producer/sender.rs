@@ -284,7 +284,13 @@ impl Sender {
                 tracing::debug!(broker = self.broker, %error, "producer has no connection");
                 self.shared.client.shared.invalidate_metadata();
                 for partition in &self.partitions {
-                    partition.queue().unreachable(&error);
+                    if error.is_fatal() {
+                        // Whom the broker does not believe now it will not believe at the next try.
+                        let verdict = partition.queue().abandon(&error);
+                        self.shared.apply(verdict);
+                    } else {
+                        partition.queue().unreachable(&error);
+                    }
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use super::Unit::{GoDuration, Same};
 use super::{Key, librdkafka, sarama};
-use crate::config::properties::{flag, ms, number};
+use crate::config::properties::{flag, ms, number, wrong};
 
 pub(super) const KEYS: &[Key] = &[
     Key::new(
@@ -68,6 +68,37 @@ pub(super) const KEYS: &[Key] = &[
         "What that pause doubles up to.",
         |p, k, v| {
             p.client.reconnect_backoff_max = ms(k, v)?;
+            Ok(())
+        },
+    ),
+    Key::new(
+        "connections.max.idle.ms",
+        "540000",
+        "A connection on which nothing was asked for so long is closed, before the broker does it; 0 for never.",
+        |p, k, v| {
+            p.client.idle_max = ms(k, v)?;
+            Ok(())
+        },
+    ),
+    Key::new(
+        "client.dns.lookup",
+        "use_all_dns_ips",
+        "`use_all_dns_ips`: all addresses of a name are tried, IPv6 and IPv4 in turn, without waiting long for a silent one.",
+        |_, k, v| match v {
+            "use_all_dns_ips" => Ok(()),
+            _ => Err(wrong(k, v, "use_all_dns_ips")),
+        },
+    ),
+    Key::new(
+        "metadata.recovery.strategy",
+        "rebootstrap",
+        "Whether the bootstrap addresses are asked again when no known broker can be reached (`rebootstrap`) or not (`none`).",
+        |p, k, v| {
+            p.client.rebootstraps = match v {
+                "rebootstrap" => true,
+                "none" => false,
+                _ => return Err(wrong(k, v, "rebootstrap or none")),
+            };
             Ok(())
         },
     ),

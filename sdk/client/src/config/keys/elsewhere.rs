@@ -3,6 +3,7 @@
 const CLASSES: &str = "it names a class of Java; types are chosen in code here";
 const MEMORY: &str = "`buffer.memory` bounds what waits, in bytes";
 const RETRIES: &str = "retries end with `delivery.timeout.ms` or the call's own deadline";
+const TLS: &str = "rustls offers only what is safe";
 const SYSTEM: &str = "the operating system sizes its buffers itself";
 const SPANS: &str = "the `tracing` subscriber and the `metrics` recorder decide what is seen";
 const RESULTS: &str = "each call gives its result to who made it";
@@ -20,6 +21,23 @@ pub(crate) const IGNORED: &[(&str, &str)] = &[
     ("value.deserializer", CLASSES),
     ("metric.reporters", CLASSES),
     ("security.providers", CLASSES),
+    ("ssl.cipher.suites", TLS),
+    ("ssl.curves.list", TLS),
+    ("ssl.sigalgs.list", TLS),
+    ("ssl.keymanager.algorithm", CLASSES),
+    ("ssl.trustmanager.algorithm", CLASSES),
+    ("ssl.provider", CLASSES),
+    ("ssl.secure.random.implementation", CLASSES),
+    ("ssl.protocol", "`ssl.enabled.protocols` names the versions"),
+    ("ssl.truststore.password", "a PEM file has no password"),
+    (
+        "ssl.ca.certificate.stores",
+        "the system's authorities are trusted where none are named",
+    ),
+    ("https.ca.location", "nothing is fetched by HTTPS"),
+    ("https.ca.pem", "nothing is fetched by HTTPS"),
+    ("Net.SASL.Version", VERSIONS),
+    ("Net.SASL.Handshake", ALWAYS),
     ("check.crcs", "checksums are always checked"),
     (
         "enable.metrics.push",
@@ -74,9 +92,6 @@ pub(crate) const IGNORED: &[(&str, &str)] = &[
     ("topic.metadata.refresh.sparse", ALWAYS),
     ("topic.metadata.propagation.max.ms", INSIDE),
     ("metadata.recovery.rebootstrap.trigger.ms", INSIDE),
-    ("client.dns.lookup", INSIDE),
-    ("metadata.recovery.strategy", INSIDE),
-    ("connections.max.idle.ms", INSIDE),
     ("broker.address.family", INSIDE),
     ("debug", SPANS),
     ("socket.blocking.max.ms", INSIDE),
@@ -243,16 +258,20 @@ pub(crate) const UNBUILT: &[(&str, &str)] = &[
         "enable.gapless.guarantee",
         "it is experimental in librdkafka",
     ),
-    ("security.protocol", "security is not built yet"),
-    ("ssl.", "security is not built yet"),
-    ("sasl.", "security is not built yet"),
-    ("https.ca.", "security is not built yet"),
     (
-        "enable.ssl.certificate.verification",
-        "security is not built yet",
+        "ssl.crl.location",
+        "lists of revoked certificates are not read",
     ),
-    ("Net.TLS.", "security is not built yet"),
-    ("Net.SASL.", "security is not built yet"),
+    ("ssl.engine.factory.class", "it names a class of Java"),
+    ("ssl.engine.id", "engines are OpenSSL's"),
+    ("ssl.engine.location", "engines are OpenSSL's"),
+    ("ssl.providers", "providers are OpenSSL's"),
+    (
+        "Net.TLS.Config",
+        "it is no text: see the settings that begin with `ssl.`",
+    ),
+    ("Net.SASL.AuthIdentity", "a client acts as itself only"),
+    ("Net.SASL.SCRAMAuthzID", "a client acts as itself only"),
     ("sasl.kerberos.", "Kerberos is not built"),
     ("sasl.oauthbearer.", "OAUTHBEARER is not built"),
     (
@@ -264,7 +283,7 @@ pub(crate) const UNBUILT: &[(&str, &str)] = &[
         "sasl.client.callback.handler.class",
         "login classes are Java's",
     ),
-    ("Net.SASL.GSSAPI.", "Kerberos is not built"),
+    ("Net.SASL.GSSAPI", "Kerberos is not built"),
     ("Net.SASL.TokenProvider", "OAUTHBEARER is not built"),
     ("Net.Proxy.", "proxies are not built"),
     (
