@@ -93,15 +93,21 @@ Examples:
 /// Where the broker is.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Broker {
-    /// The broker, or several of its cluster.
+    /// The broker, or several of its cluster [default: that of --client-config, else 127.0.0.1:9092].
     #[arg(
         short,
         long,
         value_name = "HOST:PORT[,...]",
-        default_value = "127.0.0.1:9092",
         env = "HIGHWATER_BOOTSTRAP"
     )]
-    pub(crate) bootstrap: String,
+    pub(crate) bootstrap: Option<String>,
+    /// A file of client settings in Java's properties format: security.protocol, sasl.jaas.config, and so on.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) client_config: Option<PathBuf>,
+    /// One setting by the name that Kafka, librdkafka or sarama has for it, as in -X security.protocol=SASL_SSL; may be given
+    /// many times, and is stronger than the file.
+    #[arg(short = 'X', long = "property", value_name = "KEY=VALUE", value_parser = pair)]
+    pub(crate) properties: Vec<(String, String)>,
 }
 
 /// The flags of `serve`.
@@ -232,10 +238,6 @@ pub(crate) struct Consume {
     /// One JSON object a line, instead of --format.
     #[arg(long, conflicts_with = "format")]
     pub(crate) json: bool,
-    /// A property of the client by Kafka's name, as in --property partition.assignment.strategy=cooperative-sticky; may be
-    /// given many times.
-    #[arg(short = 'X', long = "property", value_name = "KEY=VALUE", value_parser = pair)]
-    pub(crate) properties: Vec<(String, String)>,
     #[command(flatten)]
     pub(crate) broker: Broker,
 }

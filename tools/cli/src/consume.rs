@@ -7,7 +7,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use highwater::admin::{Admin, OffsetSpec};
-use highwater::{Client, RecordRef, Start, TopicPartition};
+use highwater::{RecordRef, Start, TopicPartition};
 use serde::Serialize;
 
 use crate::Result;
@@ -32,11 +32,7 @@ struct Json<'a> {
 /// Consumes until the count or the end is reached, or for ever.
 pub(crate) async fn consume(flags: Consume) -> Result<()> {
     let format = Format::parse(&flags.format)?;
-    let mut builder = Client::builder(&flags.broker.bootstrap).client_id("highwater-cli");
-    for (key, value) in &flags.properties {
-        builder = builder.property(key, value)?;
-    }
-    let client = builder.connect().await?;
+    let client = flags.broker.client()?.connect().await?;
     if let Some(group) = &flags.group {
         return group::consume(&flags, group, &client).await;
     }

@@ -7,8 +7,8 @@ mod reset;
 use std::collections::BTreeSet;
 use std::io::Write;
 
+use highwater::TopicPartition;
 use highwater::admin::{Admin, GroupDescription};
-use highwater::{Client, TopicPartition};
 use serde::Serialize;
 
 use self::lag::{Lag, lags};
@@ -48,11 +48,7 @@ pub(crate) async fn group(command: Group) -> Result<()> {
 }
 
 async fn admin(broker: &Broker) -> Result<Admin> {
-    let client = Client::builder(&broker.bootstrap)
-        .client_id("highwater-cli")
-        .connect()
-        .await?;
-    Ok(client.admin())
+    Ok(broker.client()?.connect().await?.admin())
 }
 
 #[derive(Debug, Serialize)]

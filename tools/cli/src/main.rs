@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod connect;
 mod consume;
 mod format;
 mod group;

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Read};
 
-use highwater::{Ack, Acks, Client, Record};
+use highwater::{Ack, Acks, Record};
 use tokio::sync::mpsc;
 
 use crate::Result;
@@ -24,10 +24,7 @@ struct Block {
 
 /// Produces until the input ends, then waits for every acknowledgement.
 pub(crate) async fn produce(flags: Produce) -> Result<()> {
-    let client = Client::builder(&flags.broker.bootstrap)
-        .client_id("highwater-cli")
-        .connect()
-        .await?;
+    let client = flags.broker.client()?.connect().await?;
     let acks = match flags.acks.as_str() {
         "0" => Acks::None,
         "1" => Acks::Leader,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use highwater::admin::{Admin, ConfigResource, ConfigSource, NewTopic, OffsetSpec};
-use highwater::{Client, ErrorCode, TopicPartition};
+use highwater::{ErrorCode, TopicPartition};
 use serde::Serialize;
 
 use crate::Result;
@@ -57,11 +57,7 @@ pub(crate) async fn topic(command: Topic) -> Result<()> {
 }
 
 async fn admin(broker: &Broker) -> Result<Admin> {
-    Ok(Client::builder(&broker.bootstrap)
-        .client_id("highwater-cli")
-        .connect()
-        .await?
-        .admin())
+    Ok(broker.client()?.connect().await?.admin())
 }
 
 async fn list(internal: bool, json: bool, broker: &Broker) -> Result<()> {

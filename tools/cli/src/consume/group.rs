@@ -62,6 +62,7 @@ pub(super) async fn consume(flags: &Consume, group: &str, client: &Client) -> Re
         });
     if flags.from_beginning
         || !flags
+            .broker
             .properties
             .iter()
             .any(|(key, _)| key == "auto.offset.reset")
