@@ -15,6 +15,7 @@ use crossbeam::queue::SegQueue;
 
 use crate::bell::{Port, Receiving};
 use crate::local::{Permit, Semaphore};
+use crate::sys;
 use crate::task::pending;
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -87,10 +88,10 @@ impl Pool {
         }
         let line = Arc::clone(&self.line);
         let name = format!("{}-blocking-{}", self.name, threads.len());
-        match thread::Builder::new()
-            .name(name)
-            .spawn(move || line.serve())
-        {
+        match thread::Builder::new().name(name).spawn(move || {
+            sys::take_usual_turns();
+            line.serve();
+        }) {
             Ok(thread) => threads.push(thread),
             Err(error) if threads.is_empty() => {
                 // Nobody would ever do the job: that is worse than doing it here.

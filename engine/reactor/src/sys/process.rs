@@ -87,6 +87,17 @@ const SLICE_NS: u64 = 500_000;
 /// turn than whoever runs comes first. Without it a shard that is woken waits for the end of the turn of a thread of the
 /// blocking pool, or of a client, 3 ms and more. Where the kernel does not know or allow it, everything is as it was.
 pub(crate) fn take_short_turns() {
+    set_turns(SLICE_NS);
+}
+
+/// Takes back [`take_short_turns`], which a thread inherits from the one that starts it: of two with short turns, neither
+/// comes first.
+pub(crate) fn take_usual_turns() {
+    set_turns(0);
+}
+
+/// 0 is the system's own choice.
+fn set_turns(slice_ns: u64) {
     /// `struct sched_attr`, in its first version.
     #[repr(C)]
     #[derive(Default)]
@@ -110,7 +121,7 @@ pub(crate) fn take_short_turns() {
         return;
     }
     attributes.size = size;
-    attributes.runtime_ns = SLICE_NS;
+    attributes.runtime_ns = slice_ns;
     // SAFETY: `attributes` has the kernel's layout and outlives the call, which only reads it.
     let _ = unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0_u32) };
 }
