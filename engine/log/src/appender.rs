@@ -23,6 +23,8 @@ use crate::small_file;
 const ALLOCATE_FROM_BYTES: u64 = 64 << 10;
 /// No more than this is allocated ahead.
 const ALLOCATE_AHEAD_BYTES_MAX: u64 = 16 << 20;
+/// With less than this left (or an eighth of what there is) the next step is taken when a sync has ended.
+const ALLOCATED_LEFT_MIN: u64 = 1 << 20;
 /// Allocation ends on a block of the file system.
 const BLOCK_BYTES: u64 = 4096;
 
@@ -41,6 +43,8 @@ pub(crate) struct Active {
     jitter_ms: i64,
     /// Bytes for which the file system has been asked.
     allocated: u64,
+    /// Whether the segment before it got full: it takes its first step at full length.
+    follows_full: bool,
     /// Whether a failed write may have left bytes behind `bytes`. They must go before the next write: a record may hold
     /// what looks like a batch, and recovery would take it for one.
     has_overhang: bool,
@@ -122,6 +126,7 @@ impl Active {
             created_ms: now_ms,
             jitter_ms: jitter_ms(shelf),
             allocated: 0,
+            follows_full: false,
             has_overhang: false,
             written_back: 0,
             handed_over: 0,
@@ -160,6 +165,7 @@ impl Active {
             created_ms: shelf.reactor.unix_ms(),
             jitter_ms: jitter_ms(shelf),
             allocated: bytes,
+            follows_full: false,
             has_overhang: false,
             written_back: bytes,
             handed_over: bytes,
@@ -270,10 +276,23 @@ impl Active {
         self.is_syncing = true;
     }
 
-    /// It has ended, and may have taken what came meanwhile.
-    pub(crate) fn taken_back(&mut self) {
+    /// It has ended, and may have taken what came meanwhile. Now is the time to allocate what will soon be needed: beside a
+    /// sync that waits, as an append does, for the file's block map.
+    pub(crate) fn taken_back(&mut self, config: &Config) {
         self.handed_over = self.bytes;
         self.is_syncing = false;
+        let left = self.allocated.saturating_sub(self.bytes);
+        if self.allocated > self.bytes && left < ALLOCATED_LEFT_MIN.min(self.allocated / 8) {
+            let wanted = self.step_from(config, self.allocated);
+            if wanted > self.allocated && self.file.allocate(wanted).is_ok() {
+                self.allocated = wanted;
+            }
+        }
+    }
+
+    /// The segment before it got full, and so will this one.
+    pub(crate) fn follow_full(&mut self) {
+        self.follows_full = true;
     }
 
     /// What has come since the last time, to be handed to the device; `None` when nothing has.
@@ -300,19 +319,29 @@ impl Active {
     }
 
     /// Asks for as much again as there is, in steps that stop growing at 16 MiB: appending to allocated blocks costs a third
-    /// less than making them one write at a time, and a partition that stays small takes nothing it does not use.
+    /// less than making them one write at a time, and a partition that stays small takes nothing it does not use. Behind a
+    /// segment that got full the first step is as long as the last: each may wait for the device.
     fn allocate_ahead(&mut self, config: &Config, end: u64) {
         if end <= self.allocated || end < ALLOCATE_FROM_BYTES {
             return;
         }
-        let ahead = end.min(ALLOCATE_AHEAD_BYTES_MAX);
-        let wanted = (end + ahead).next_multiple_of(BLOCK_BYTES);
-        let wanted = wanted.min(u64::from(config.segment_bytes)).max(end);
+        let wanted = self.step_from(config, end);
         // Without room for the step the write itself may still have room; if not, it says so.
         self.allocated = match self.file.allocate(wanted) {
             Ok(()) => wanted,
             Err(_) => end,
         };
+    }
+
+    /// What is to be allocated where `end` bytes are wanted or there.
+    fn step_from(&self, config: &Config, end: u64) -> u64 {
+        let ahead = if self.follows_full {
+            ALLOCATE_AHEAD_BYTES_MAX
+        } else {
+            end.min(ALLOCATE_AHEAD_BYTES_MAX)
+        };
+        let wanted = (end + ahead).next_multiple_of(BLOCK_BYTES);
+        wanted.min(u64::from(config.segment_bytes)).max(end)
     }
 }
 

@@ -183,7 +183,13 @@ impl Log {
             max_timestamp_ms: header.max_timestamp(),
         };
         let rolled = match roll::before(&self.active.facts(), &incoming, &self.config, now_ms) {
-            Some(_) => Some(self.roll(now_ms)?),
+            Some(reason) => {
+                let base = self.roll(now_ms)?;
+                if reason == roll::Reason::Size {
+                    self.active.follow_full();
+                }
+                Some(base)
+            }
             None => None,
         };
         let shelf = Shelf {
@@ -324,7 +330,7 @@ impl Log {
         }
         self.fence.check()?;
         self.unsynced.synced(ticket, self.end);
-        self.active.taken_back();
+        self.active.taken_back(&self.config);
         Ok(())
     }
 

@@ -249,3 +249,38 @@ fn no_snapshot_of_a_deleted_log_comes_into_one_that_took_its_place() {
     assert_eq!(bed.snapshots(), 0);
     drop(log);
 }
+
+#[test]
+fn behind_a_full_segment_space_is_taken_in_one_step() {
+    let config = Config {
+        segment_bytes: 1 << 20,
+        ..Config::default()
+    };
+    let (bed, mut log) = Bed::new(config);
+    let mut steps = Vec::new();
+    for segments in 1..=3 {
+        let before = bed.world.disk().count(Operation::Allocate);
+        while log.segment_count() == segments {
+            append(&mut log, &batch(0, 1_000, 10_000)).expect("appended");
+        }
+        steps.push(bed.world.disk().count(Operation::Allocate) - before);
+    }
+    assert!(steps[0] > 2, "{steps:?}: a log that is new grows slowly");
+    assert_eq!(steps[1..], [1, 1]);
+}
+
+#[test]
+fn what_a_log_will_need_soon_is_taken_when_a_sync_has_ended() {
+    let (bed, mut log) = Bed::new(Config::default());
+    let mut during = 0;
+    for mark in 0..300 {
+        let before = bed.world.disk().count(Operation::Allocate);
+        append(&mut log, &batch(mark, 1_000, 10_000)).expect("appended");
+        if log.size_bytes() > 1 << 20 {
+            during += bed.world.disk().count(Operation::Allocate) - before;
+        }
+        bed.sync(&mut log);
+    }
+    assert_eq!(during, 0, "no append had to ask for more");
+    assert!(bed.world.disk().used() < 3 * log.size_bytes());
+}
