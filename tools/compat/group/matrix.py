@@ -21,7 +21,7 @@ KNOW = {
     "roundrobin": ["highwater", "java", "librdkafka", "kafka_python", "aiokafka", "sarama", "franz"],
     "sticky": ["highwater", "java", "kafka_python", "aiokafka", "sarama", "franz"],
     "cooperative": ["highwater", "java", "librdkafka", "kafka_python", "franz"],
-    "consumer": ["highwater", "java", "librdkafka"],
+    "consumer": ["highwater", "java", "librdkafka", "franz"],
 }
 NEEDS = {"highwater": "HIGHWATER_BIN", "java": "KAFKA_LIBS", "sarama": "GO_MEMBER", "franz": "GO_MEMBER"}
 bootstrap, topic = sys.argv[1:3]

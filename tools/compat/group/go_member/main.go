@@ -143,22 +143,25 @@ func runFranz(running context.Context, bootstrap, group, topic, mode string, ses
 		}
 		told("-")(ctx, consumer, topics)
 	}
-	consumer, err := kgo.NewClient(
+	options := []kgo.Opt{
 		kgo.SeedBrokers(bootstrap),
 		kgo.ClientID("franz-go"),
 		kgo.ConsumerGroup(group),
 		kgo.ConsumeTopics(topic),
-		kgo.Balancers(balancers[mode]),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-		kgo.SessionTimeout(session),
-		kgo.HeartbeatInterval(time.Second),
-		kgo.FetchMaxWait(50*time.Millisecond),
+		kgo.FetchMaxWait(50 * time.Millisecond),
 		kgo.DisableAutoCommit(),
 		kgo.BlockRebalanceOnPoll(),
 		kgo.OnPartitionsAssigned(told("+")),
 		kgo.OnPartitionsRevoked(revoked),
 		kgo.OnPartitionsLost(told("-")),
-	)
+	}
+	if mode == "consumer" {
+		options = append(options, kgo.ServerSideBalancer(), kgo.Balancers(kgo.StickyBalancer()))
+	} else {
+		options = append(options, kgo.Balancers(balancers[mode]), kgo.SessionTimeout(session), kgo.HeartbeatInterval(time.Second))
+	}
+	consumer, err := kgo.NewClient(options...)
 	check(err)
 	for running.Err() == nil {
 		fetches := consumer.PollFetches(running)
