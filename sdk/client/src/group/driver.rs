@@ -30,6 +30,8 @@ const JOIN_LAPSE: Duration = Duration::from_secs(5);
 const COUNT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a topic that does not exist is asked about again.
 const MISSING_INTERVAL: Duration = Duration::from_secs(1);
+/// How many topics are asked about by their ids at a time.
+const IDS_MAX: usize = 1000;
 /// The first version in which many members leave at once.
 const VERSION_LEAVE_MANY: i16 = 3;
 
@@ -166,7 +168,7 @@ impl Shared {
             let shared = &self.client.shared;
             let cluster = shared.cluster();
             member.resolve(|id| cluster.name_of(id).cloned());
-            let missing = member.missing();
+            let missing: BTreeSet<_> = member.missing().into_iter().take(IDS_MAX).collect();
             drop(seat);
             if !missing.is_empty() {
                 shared.use_topic_ids(missing);

@@ -50,7 +50,12 @@ impl Peer {
             std::process::id(),
             COUNT.fetch_add(1, Ordering::Relaxed)
         );
-        let client = Client::builder(bootstrap).connect().await.unwrap();
+        // Asking about a topic that was deleted must not make it again.
+        let client = Client::builder(bootstrap)
+            .configure(|config| config.auto_create_topics = false)
+            .connect()
+            .await
+            .unwrap();
         let topic = NewTopic::new(&name).partitions(4);
         client.admin().create_topics([topic]).await.unwrap()[&name]
             .as_ref()

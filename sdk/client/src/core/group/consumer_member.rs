@@ -38,6 +38,9 @@ const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);
 /// However often the coordinator wants to hear of a member, it is not more often than this.
 const HEARTBEAT_INTERVAL_MIN: Duration = Duration::from_millis(10);
 
+/// The most partitions, and topics, that a member takes: what a coordinator says is bounded before it is kept.
+const PARTITIONS_MAX: usize = 1_000_000;
+
 /// How a member behaves.
 #[derive(Clone, Debug)]
 pub(crate) struct Rules {

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use highwater_wire::ErrorCode;
 use highwater_wire::message::ConsumerGroupHeartbeatResponse;
+use highwater_wire::message::consumer_group_heartbeat::Assignment;
 
-use super::{ConsumerMember, Flight, HEARTBEAT_INTERVAL_MIN, Holds, Stage};
+use super::{ConsumerMember, Flight, HEARTBEAT_INTERVAL_MIN, Holds, PARTITIONS_MAX, Stage};
 use crate::core::group::member::{Event, Failure, Leaving};
 
 impl ConsumerMember {
@@ -59,6 +60,16 @@ impl ConsumerMember {
             self.refused(now, random, code, answer.error_message);
             return;
         }
+        let target = answer.assignment.as_ref().map(target).transpose();
+        let (1.., Ok(target)) = (answer.member_epoch, target) else {
+            tracing::warn!(
+                epoch = answer.member_epoch,
+                "the coordinator's answer makes no sense"
+            );
+            self.pause(now, random);
+            self.coordinator_lost();
+            return;
+        };
         self.failures = 0;
         self.unreleased_since = None;
         self.identity.generation = answer.member_epoch;
@@ -66,12 +77,7 @@ impl ConsumerMember {
         let interval_ms = u64::try_from(answer.heartbeat_interval_ms).unwrap_or(0);
         self.heartbeat_interval = Duration::from_millis(interval_ms).max(HEARTBEAT_INTERVAL_MIN);
         self.heartbeat_at = now + self.heartbeat_interval;
-        if let Some(assignment) = &answer.assignment {
-            let mut target = Holds::new();
-            for topic in &assignment.topic_partitions {
-                let partitions = target.entry(topic.topic_id).or_default();
-                partitions.extend(topic.partitions.iter().filter(|index| *index >= 0));
-            }
+        if let Some(target) = target {
             tracing::debug!(
                 epoch = answer.member_epoch,
                 topics = target.len(),
@@ -133,4 +139,21 @@ impl ConsumerMember {
         self.events
             .push_back(Event::Failed(Failure { code, detail }));
     }
+}
+
+/// More partitions than any member holds.
+struct TooMany;
+
+/// What the coordinator lets a member hold.
+fn target(assignment: &Assignment<'_>) -> Result<Holds, TooMany> {
+    let mut target = Holds::new();
+    let mut left = PARTITIONS_MAX;
+    for topic in &assignment.topic_partitions {
+        left = left
+            .checked_sub(topic.partitions.len().max(1))
+            .ok_or(TooMany)?;
+        let partitions = target.entry(topic.topic_id).or_default();
+        partitions.extend(topic.partitions.iter().filter(|index| *index >= 0));
+    }
+    Ok(target)
 }

@@ -119,6 +119,13 @@ impl Coordinator {
         let known = self.members.get_mut(id).unwrap();
         if known.revoking.is_empty() {
             known.revoking = known.assigned.difference(&target).copied().collect();
+            // What it says that it does not hold, it need not let go: it never heard of it.
+            if said
+                .as_ref()
+                .is_some_and(|said| said.is_disjoint(&known.revoking))
+            {
+                known.revoking.clear();
+            }
             if known.revoking.is_empty() {
                 known.assigned = target.difference(&taken).copied().collect();
                 if known.epoch != epoch {

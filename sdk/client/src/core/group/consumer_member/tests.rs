@@ -469,3 +469,21 @@ fn a_pattern_is_said_once_and_taken_back_for_names() {
         (Some(named(&["t"])), true)
     );
 }
+
+#[test]
+fn an_answer_that_makes_no_sense_changes_nothing_and_the_coordinator_is_looked_for_again() {
+    let mut scene = Scene::stable(rules(), &[0]);
+    let many: Vec<i32> = (0..1_000_001).collect();
+    for (epoch, assigned) in [(0, None), (-1, None), (2, Some(&[(T, &many[..])][..]))] {
+        scene.pass(5000);
+        scene.beats();
+        scene.answers(epoch, assigned);
+        assert_eq!(scene.member.identity().unwrap().generation, 1);
+        assert_eq!(scene.member.owned().len(), 1);
+        scene.waits();
+        scene.pass(5000);
+        scene.finds();
+        assert_eq!(scene.beats().holds, Some(holds(&[(T, &[0])])));
+        scene.answers(1, None);
+    }
+}
