@@ -105,8 +105,8 @@ pub use highwater_record::{Codec, Compression, TimestampType};
 pub use highwater_wire::ErrorCode;
 pub use partitioner::{Partitioner, Rule};
 pub use producer::{
-    Ack, BatchAck, BatchMetadata, Permit, Producer, ProducerBuilder, ShutdownReport, TopicProducer,
-    TryEnqueueError,
+    Ack, BatchAck, BatchMetadata, Batched, Permit, Producer, ProducerBuilder, ShutdownReport,
+    TopicProducer, TryEnqueueError,
 };
 pub use record::{HeaderField, OwnedRecord, Record, RecordMetadata};
 pub use security::{Sasl, Security, Tls};

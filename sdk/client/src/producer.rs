@@ -24,7 +24,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 pub use self::ack::Ack;
-pub use self::batch::{BatchAck, BatchMetadata};
+pub use self::batch::{BatchAck, BatchMetadata, Batched};
 pub use self::builder::ProducerBuilder;
 pub use self::handle::TopicProducer;
 use self::line::Line;
@@ -105,11 +105,12 @@ impl Producer {
     ///
     /// Why the first record failed of those that did; the others were sent all the same. To be told
     /// of each, use [`enqueue_batch`](Self::enqueue_batch).
-    pub async fn send_batch<'r>(
-        &self,
+    pub fn send_batch<'f, 'p: 'f, 'r: 'f>(
+        &'p self,
         records: impl IntoIterator<Item = Record<'r>>,
-    ) -> Result<BatchMetadata> {
-        self.enqueue_batch(records).await.await
+    ) -> Batched<'f, Result<BatchMetadata>> {
+        let records = records.into_iter().collect();
+        Box::pin(async move { self.enqueue_all(None, records).await.await })
     }
 
     /// Puts records in their partitions' batches: as [`enqueue`](Self::enqueue) of each in turn, for
@@ -117,16 +118,16 @@ impl Producer {
     ///
     /// A record that cannot be taken fails by the [`BatchAck`], and the next goes on. Where no other
     /// could be taken either (`buffer.memory` is exhausted for `max.block.ms`, counted from when the
-    /// call first waits; the producer was shut down) the rest is left in the iterator, except for
-    /// up to 31 that were looked ahead to: these are counted and failed.
+    /// call first waits; the producer was shut down) all the rest fails.
     ///
     /// Dropped while it waits, the first of the records stay enqueued, and nobody has their
     /// acknowledgements; [`reserve`](Self::reserve) waits before there is anything to lose.
-    pub async fn enqueue_batch<'r>(
-        &self,
+    pub fn enqueue_batch<'f, 'p: 'f, 'r: 'f>(
+        &'p self,
         records: impl IntoIterator<Item = Record<'r>>,
-    ) -> BatchAck {
-        self.enqueue_all(None, records.into_iter()).await
+    ) -> Batched<'f, BatchAck> {
+        let records = records.into_iter().collect();
+        Box::pin(self.enqueue_all(None, records))
     }
 
     /// Sets bytes of `buffer.memory` aside, waiting up to `max.block.ms` for them, so that records of

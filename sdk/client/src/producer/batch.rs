@@ -167,76 +167,63 @@ impl BatchMetadata {
     }
 }
 
+/// What many records are waited for with. It holds the records, not what they came from: an iterator
+/// with closures in it would keep the caller's own future from being [`Send`].
+pub type Batched<'f, T> = Pin<Box<dyn Future<Output = T> + Send + 'f>>;
+
 impl Producer {
     /// Enqueues records, to `topic` or else to the topic of each; waits for memory and metadata.
-    pub(super) async fn enqueue_all<'r>(
+    pub(super) async fn enqueue_all(
         &self,
         topic: Option<&Arc<Topic>>,
-        mut records: impl Iterator<Item = Record<'r>>,
+        records: Vec<Record<'_>>,
     ) -> BatchAck {
         let shared = &self.handle.shared;
         let mut acks = BatchAck::default();
         let mut line = Line::new(shared);
         // A partition that was waited for in vain.
         let mut absent: Option<(Arc<str>, i32)> = None;
-        let mut chunk = Vec::with_capacity(RUN_RECORDS_MAX.min(records.size_hint().0));
-        loop {
-            // User code gives the next records: not under anybody's lock.
-            chunk.clear();
-            chunk.extend(records.by_ref().take(RUN_RECORDS_MAX));
-            let mut rest = &chunk[..];
-            while let Some(first) = rest.first() {
-                let same = |record: &&Record<'_>| topic.is_some() || record.topic == first.topic;
-                let run = rest.iter().take_while(same).count();
-                let name = topic.map_or(first.topic, |topic| &topic.name);
-                let known = match topic {
-                    Some(topic) => Ok(Arc::clone(topic)),
-                    None => self.resolve(name).await,
-                };
-                let before = acks.len();
-                let refusal = match &known {
-                    Ok(topic) => shared
-                        .place_run(topic, &rest[..run], line.credit(), &mut acks)
-                        .err(),
-                    Err(error) => Some(Refusal::Error(error.clone())),
-                };
-                match refusal {
-                    None => {}
-                    Some(Refusal::Memory(bytes)) => {
-                        if let Err(error) = line.wait(bytes).await {
-                            // Whoever comes next would wait as long; all have one deadline.
-                            let placed = acks.len() - before;
-                            acks.refuse(name, rest.len() - placed, error);
-                            return acks;
-                        }
-                    }
-                    Some(Refusal::Partition(partition, error)) => {
-                        let known = known.as_ref().expect("its partitions were looked at");
-                        let is_absent = absent.as_ref().is_some_and(|(name, least)| {
-                            Arc::ptr_eq(name, &known.name) && partition >= *least
-                        });
-                        if is_absent || !shared.has_partition(known, partition).await {
-                            absent = Some((Arc::clone(&known.name), partition));
-                            acks.refuse(name, 1, error);
-                        }
-                    }
-                    Some(Refusal::Error(error)) => {
-                        let placed = acks.len() - before;
-                        if *error.kind() == ErrorKind::Closed {
-                            acks.refuse(name, rest.len() - placed, error);
-                            return acks;
-                        }
-                        let refused = if known.is_ok() { 1 } else { run };
-                        acks.refuse(name, refused, error);
+        while let Some(first) = records.get(acks.len()) {
+            let rest = &records[acks.len()..];
+            let same = |record: &&Record<'_>| topic.is_some() || record.topic == first.topic;
+            let run = rest.iter().take(RUN_RECORDS_MAX).take_while(same).count();
+            let name = topic.map_or(first.topic, |topic| &topic.name);
+            let known = match topic {
+                Some(topic) => Ok(Arc::clone(topic)),
+                None => self.resolve(name).await,
+            };
+            let known = match known {
+                Ok(known) => known,
+                Err(error) => {
+                    acks.refuse(name, run, error);
+                    continue;
+                }
+            };
+            match shared.place_run(&known, &rest[..run], line.credit(), &mut acks) {
+                Ok(()) => {}
+                Err(Refusal::Memory(bytes)) => {
+                    if let Err(error) = line.wait(bytes).await {
+                        // Whoever comes next would wait as long; all have one deadline.
+                        acks.refuse(name, records.len() - acks.len(), error);
                     }
                 }
-                rest = &rest[acks.len() - before..];
-            }
-            if chunk.len() < RUN_RECORDS_MAX {
-                return acks;
+                Err(Refusal::Partition(partition, error)) => {
+                    let is_absent = absent.as_ref().is_some_and(|(name, least)| {
+                        Arc::ptr_eq(name, &known.name) && partition >= *least
+                    });
+                    if is_absent || !shared.has_partition(&known, partition).await {
+                        absent = Some((Arc::clone(&known.name), partition));
+                        acks.refuse(name, 1, error);
+                    }
+                }
+                Err(Refusal::Error(error)) if *error.kind() == ErrorKind::Closed => {
+                    acks.refuse(name, records.len() - acks.len(), error);
+                }
+                Err(Refusal::Error(error)) => acks.refuse(name, 1, error),
             }
             // However many records there are, others have their turn.
             tokio::task::consume_budget().await;
         }
+        acks
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::topic::Topic;
-use super::{Ack, BatchAck, BatchMetadata, Permit, Producer, TryEnqueueError};
+use super::{Ack, BatchAck, BatchMetadata, Batched, Permit, Producer, TryEnqueueError};
 use crate::error::Result;
 use crate::record::{Record, RecordMetadata};
 
@@ -47,20 +47,22 @@ impl TopicProducer {
     /// # Errors
     ///
     /// As [`Producer::send_batch`].
-    pub async fn send_batch<'r>(
-        &self,
+    pub fn send_batch<'f, 'p: 'f, 'r: 'f>(
+        &'p self,
         records: impl IntoIterator<Item = Record<'r>>,
-    ) -> Result<BatchMetadata> {
-        self.enqueue_batch(records).await.await
+    ) -> Batched<'f, Result<BatchMetadata>> {
+        let records = records.into_iter().collect();
+        let enqueued = self.producer.enqueue_all(Some(&self.topic), records);
+        Box::pin(async move { enqueued.await.await })
     }
 
     /// As [`Producer::enqueue_batch`]; the records' own topics are not looked at.
-    pub async fn enqueue_batch<'r>(
-        &self,
+    pub fn enqueue_batch<'f, 'p: 'f, 'r: 'f>(
+        &'p self,
         records: impl IntoIterator<Item = Record<'r>>,
-    ) -> BatchAck {
-        let records = records.into_iter();
-        self.producer.enqueue_all(Some(&self.topic), records).await
+    ) -> Batched<'f, BatchAck> {
+        let records = records.into_iter().collect();
+        Box::pin(self.producer.enqueue_all(Some(&self.topic), records))
     }
 
     /// As [`Producer::reserve`], for records to this topic; their own is not looked at.
