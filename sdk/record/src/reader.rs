@@ -169,7 +169,8 @@ impl<'a> Records<'a> {
         self.rest = &[];
     }
 
-    #[inline]
+    // Inlined by force, with what it is made of: else a record goes through memory twice.
+    #[inline(always)]
     fn parse(&mut self) -> Result<Record<'a>, RecordFault> {
         if self.rest.is_empty() {
             return Err(RecordFault::Missing);
@@ -210,7 +211,7 @@ impl<'a> Records<'a> {
 impl<'a> Iterator for Records<'a> {
     type Item = Result<Record<'a>, Defect>;
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
         if self.index == self.count {
             let bytes = self.rest.len();
@@ -239,7 +240,7 @@ impl<'a> Iterator for Records<'a> {
 
 impl std::iter::FusedIterator for Records<'_> {}
 
-#[inline]
+#[inline(always)]
 fn take_bytes<'a>(rest: &mut &'a [u8], length: i32) -> Result<&'a [u8], RecordFault> {
     let fault = RecordFault::Length {
         found: length,
@@ -251,7 +252,7 @@ fn take_bytes<'a>(rest: &mut &'a [u8], length: i32) -> Result<&'a [u8], RecordFa
     Ok(taken)
 }
 
-#[inline]
+#[inline(always)]
 fn take_field<'a>(rest: &mut &'a [u8]) -> Result<Option<&'a [u8]>, RecordFault> {
     let length = varint::take(rest).ok_or(RecordFault::Varint)?;
     // Kafka reads any negative length as null and writes only -1: one meaning, one spelling.
@@ -262,7 +263,7 @@ fn take_field<'a>(rest: &mut &'a [u8]) -> Result<Option<&'a [u8]>, RecordFault> 
     }
 }
 
-#[inline]
+#[inline(always)]
 fn take_headers<'a>(rest: &mut &'a [u8]) -> Result<Headers<'a>, RecordFault> {
     let found = varint::take(rest).ok_or(RecordFault::Varint)?;
     if found == 0 && rest.is_empty() {

@@ -89,24 +89,36 @@ pub fn put_long(out: &mut Vec<u8>, value: i64) {
 /// bits. `bytes` is then left anywhere.
 #[inline]
 pub fn take_unsigned(bytes: &mut &[u8]) -> Option<u32> {
-    let (&first, rest) = bytes.split_first()?;
-    *bytes = rest;
-    if first < 0x80 {
-        return Some(u32::from(first));
+    match take_short(bytes) {
+        Some(value) => Some(u32::from(value)),
+        None => take_many(bytes, VARINT_BYTES_MAX).and_then(|value| u32::try_from(value).ok()),
     }
-    take_more(bytes, first, VARINT_BYTES_MAX).and_then(|value| u32::try_from(value).ok())
 }
 
 /// Takes an unsigned varlong off the front of `bytes`; `None` when it is cut or does not fit 64
 /// bits.
 #[inline]
 pub fn take_unsigned_long(bytes: &mut &[u8]) -> Option<u64> {
-    let (&first, rest) = bytes.split_first()?;
-    *bytes = rest;
-    if first < 0x80 {
-        return Some(u64::from(first));
+    match take_short(bytes) {
+        Some(value) => Some(u64::from(value)),
+        None => take_many(bytes, VARLONG_BYTES_MAX),
     }
-    take_more(bytes, first, VARLONG_BYTES_MAX)
+}
+
+/// The one or two bytes that nearly all numbers of a record take; `None` when it is none of those.
+#[inline]
+fn take_short(bytes: &mut &[u8]) -> Option<u16> {
+    match **bytes {
+        [first, ref rest @ ..] if first < 0x80 => {
+            *bytes = rest;
+            Some(u16::from(first))
+        }
+        [first, second, ref rest @ ..] if second < 0x80 => {
+            *bytes = rest;
+            Some(u16::from(first & 0x7f) | u16::from(second) << 7)
+        }
+        _ => None,
+    }
 }
 
 /// Takes a zigzag varint off the front of `bytes`; `None` when it is cut or does not fit 32 bits.
@@ -121,10 +133,9 @@ pub fn take_long(bytes: &mut &[u8]) -> Option<i64> {
     take_unsigned_long(bytes).map(unzigzag_long)
 }
 
-#[inline]
-fn take_more(bytes: &mut &[u8], first: u8, bytes_max: usize) -> Option<u64> {
-    let mut value = u64::from(first & 0x7f);
-    for index in 1..bytes_max {
+fn take_many(bytes: &mut &[u8], bytes_max: usize) -> Option<u64> {
+    let mut value = 0;
+    for index in 0..bytes_max {
         let (&byte, rest) = bytes.split_first()?;
         *bytes = rest;
         let bits = u64::from(byte & 0x7f);
