@@ -6,8 +6,8 @@ mod support;
 use std::time::Duration;
 
 use highwater::{
-    Client, Consumer, ConsumerBuilder, ErrorCode, ErrorKind, OffsetReset, Record, Start,
-    TopicPartition,
+    Client, Consumer, ConsumerBuilder, ConsumerEvent, ErrorCode, ErrorKind, OffsetReset, Record,
+    Start, TopicPartition,
 };
 use highwater_wire::ApiKey;
 use support::{Cluster, Fault};
@@ -169,4 +169,58 @@ async fn a_broker_that_does_not_tell_where_epochs_end_is_believed() {
     produce(&client, 1).await;
     assert_eq!(offsets(&mut consumer, 1).await, [3]);
     assert_eq!(cluster.count(ApiKey::OffsetForLeaderEpoch), 0);
+}
+
+#[tokio::test]
+async fn a_topic_that_was_made_anew_is_read_from_where_the_policy_says() {
+    let (cluster, client) = pair().await;
+    produce(&client, 8).await;
+    let reader = reader(&client).offset_reset(OffsetReset::Earliest);
+    let mut consumer = reader.build().await.unwrap();
+    let mut events = consumer.events();
+    offsets(&mut consumer, 8).await;
+    cluster.remake("t");
+    let client = self::client(&cluster).await;
+    produce(&client, 3).await;
+    assert_eq!(offsets(&mut consumer, 3).await, [0, 1, 2]);
+    let reset = async {
+        while let Some(event) = events.next().await {
+            if matches!(event, ConsumerEvent::Reset { .. }) {
+                return;
+            }
+        }
+    };
+    reset.await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broker_that_never_answers_is_asked_again_after_the_time_out() {
+    for api in [ApiKey::Fetch, ApiKey::ListOffsets] {
+        let (cluster, client) = pair().await;
+        produce(&client, 4).await;
+        cluster.fault(api, Fault::DoAndHang);
+        let mut consumer = reader(&client).build().await.unwrap();
+        let start = tokio::time::Instant::now();
+        assert_eq!(offsets(&mut consumer, 4).await, [0, 1, 2, 3], "{api}");
+        // `request.timeout.ms`, and some pauses.
+        assert!(start.elapsed() < Duration::from_secs(40), "{api}");
+        assert_eq!(cluster.faults_left(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_look_up_that_fails_is_made_again() {
+    for fault in [
+        Fault::Close,
+        Fault::DoAndCut,
+        Fault::DoAndMisname,
+        Fault::Refuse(ErrorCode::NotLeaderOrFollower),
+        Fault::Refuse(ErrorCode::OffsetNotAvailable),
+    ] {
+        let (cluster, client) = pair().await;
+        produce(&client, 2).await;
+        cluster.fault(ApiKey::ListOffsets, fault);
+        let mut consumer = reader(&client).build().await.unwrap();
+        assert_eq!(offsets(&mut consumer, 2).await, [0, 1], "{fault:?}");
+    }
 }

@@ -34,6 +34,15 @@ pub(super) async fn follow(shared: Weak<Shared>) {
                 let epoch = known.map_or(-1, |partition| partition.leader_epoch);
                 leaderless |= leader.is_none();
                 let sources = [leader, slot.replica_id()];
+                let id = cluster.topic(&slot.place.topic).map(|topic| topic.id);
+                let id = id.filter(|id| !id.is_nil());
+                if let (Some(before), Some(now)) = (slot.topic_id, id)
+                    && before != now
+                {
+                    state.remade(index, &strong);
+                }
+                let slot = &mut state.slots[index];
+                slot.topic_id = id.or(slot.topic_id);
                 if slot.leader != leader.unwrap_or(-1) || slot.leader_epoch != epoch {
                     state.set_leader(index, leader.unwrap_or(-1), epoch);
                 }

@@ -8,17 +8,18 @@ use std::time::Duration;
 use bytes::Bytes;
 use highwater_record::Header;
 use tokio::sync::{Notify, watch};
+use uuid::Uuid;
 
 use super::Start;
-use super::events::Tell;
+use super::events::{ConsumerEvent, Tell};
 use super::reading::{Opened, Reading};
 use super::track::Track;
 use crate::client::Client;
-use crate::config::ConsumerConfig;
+use crate::config::{ConsumerConfig, OffsetReset};
 use crate::core::consumer::aborted::Aborted;
 use crate::core::consumer::cursor::Cursor;
 use crate::core::consumer::progress::Place;
-use crate::error::{Error, Result, TopicPartition};
+use crate::error::{Error, ErrorKind, Result, TopicPartition};
 use crate::group::{Committed, Offsets};
 
 impl From<Place> for Committed {
@@ -86,6 +87,8 @@ pub(super) struct Slot {
     /// The leader's id and epoch; -1 when there is none.
     pub(super) leader: i32,
     pub(super) leader_epoch: i32,
+    /// Which topic of that name it was when it was last heard of.
+    pub(super) topic_id: Option<Uuid>,
     /// Who is asked instead of the leader.
     pub(super) replica: Option<Replica>,
     pub(super) waiting: VecDeque<Waiting>,
@@ -309,6 +312,25 @@ impl State {
         self.touch(index);
     }
 
+    /// The topic was deleted and made again: the position is one of a log that is no more.
+    pub(super) fn remade(&mut self, index: usize, shared: &Shared) {
+        let place = self.slots[index].place.clone();
+        match shared.config.offset_reset {
+            OffsetReset::Earliest => self.seek(index, Start::Earliest),
+            OffsetReset::Latest => self.seek(index, Start::Latest),
+            OffsetReset::Fail => {
+                self.seek(index, Start::Latest);
+                self.slots[index].cursor.stop();
+                let why = "topic was deleted and made again, and auto.offset.reset is none";
+                let error = Error::new(ErrorKind::Offset, why);
+                let error = error.at(&place.topic, place.partition);
+                self.push(index, Waiting::Failed(error));
+                shared.arrived.notify_one();
+            }
+        }
+        shared.events.tell(|| ConsumerEvent::Reset { place });
+    }
+
     /// Records are to be had from a replica for a while.
     pub(super) fn lend(&mut self, index: usize, replica: Replica) {
         self.slots[index].replica = Some(replica);
@@ -340,6 +362,7 @@ impl State {
                 slot.leader = -1;
                 slot.leader_epoch = -1;
                 slot.replica = None;
+                slot.topic_id = None;
                 slot.committed = None;
             }
             None => self.slots.push(Slot {
@@ -348,6 +371,7 @@ impl State {
                 cursor: Cursor::new(start),
                 leader: -1,
                 leader_epoch: -1,
+                topic_id: None,
                 replica: None,
                 waiting: VecDeque::new(),
                 track: None,

@@ -217,6 +217,21 @@ impl Cluster {
         brokers
     }
 
+    /// Deletes the topic and makes it anew: another one of the same name.
+    pub fn remake(&self, name: &str) {
+        let mut state = self.state.lock().unwrap();
+        let topic = state.topics.get_mut(name).unwrap();
+        topic.id = Uuid::from_u128(topic.id.as_u128() + (1 << 32));
+        for log in &mut topic.partitions {
+            *log = Log {
+                leader: log.leader,
+                ..Log::default()
+            };
+        }
+        drop(state);
+        self.appended.notify_waiters();
+    }
+
     /// The next request of this kind meets this fault; several queue up.
     pub fn fault(&self, api: ApiKey, fault: Fault) {
         self.state.lock().unwrap().faults.push_back((api, fault));
@@ -594,8 +609,18 @@ impl Cluster {
                 let state = &mut *state;
                 let mut responses = Vec::new();
                 for topic in &request.topics {
-                    let name = state.name(asked.version > 12, topic.topic, &topic.topic_id);
                     let mut partitions = Vec::new();
+                    let by_id = asked.version > 12;
+                    let Some(name) = state.find(by_id, topic.topic, &topic.topic_id) else {
+                        found = true;
+                        partitions.extend(topic.partitions.iter().map(|it| PartitionData {
+                            partition_index: it.partition,
+                            error_code: ErrorCode::UnknownTopicId.id(),
+                            ..PartitionData::default()
+                        }));
+                        responses.push((String::new(), topic.topic_id, partitions));
+                        continue;
+                    };
                     for partition in &topic.partitions {
                         let index = usize::try_from(partition.partition).unwrap();
                         let has_rack = !request.rack_id.is_empty();
