@@ -106,6 +106,11 @@ impl Consumer {
         }
     }
 
+    /// Whether what is marked is committed, and not what was handed out.
+    pub(crate) fn commits_marks(&self) -> bool {
+        self.strategy().is_watermark()
+    }
+
     pub(crate) fn client(&self) -> &Client {
         &self.shared.client
     }

@@ -63,6 +63,34 @@
 //! Members speak the classic protocol, eager or cooperative (KIP-429), with Kafka's assignors: see
 //! [`Assignor`].
 //!
+//! # Handlers
+//!
+//! [`Client::group`] runs an application's code for the partitions of a group: a [`GroupHandler`] for each partition, or a
+//! function for each record with [`for_each`](handler::GroupBuilder::for_each), in order for each key, with retries and dead
+//! letters. See [`handler`].
+//!
+//! ```no_run
+//! # use std::time::Duration;
+//! # use highwater::{Backoff, Client, ConsumerRecord};
+//! # async fn charge(record: ConsumerRecord) -> Result<(), std::io::Error> { Ok(()) }
+//! # async fn example(client: Client, shutdown: impl Future<Output = ()>) -> highwater::Result<()> {
+//! client
+//!     .group("billing")
+//!     .topics(["orders"])
+//!     .for_each(16, |order| charge(order))
+//!     .retry(Backoff::exponential(Duration::from_millis(100)..Duration::from_secs(10)), 5)
+//!     .dead_letter("orders.DLT")
+//!     .run_until(shutdown)
+//!     .await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Typed records
+//!
+//! [`Producer::typed`] and [`Consumer::typed`] have keys and values that are types instead of bytes: text and numbers as Java's
+//! serializers write them, JSON, Protocol Buffers, or a format of one's own. See [`typed`].
+//!
 //! # Cancellation
 //!
 //! Every future here may be dropped at any time. What that means is said at each method; nothing

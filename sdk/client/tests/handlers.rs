@@ -11,7 +11,7 @@ use highwater::admin::NewTopic;
 use highwater::handler::{Claim, Cleanup, GroupBuilder, OnClaimError, Session};
 use highwater::{
     Assignor, Backoff, BoxError, Client, Commit, ConsumerRecord, Error, ErrorKind, GroupHandler,
-    OffsetReset, Record, Start, TopicPartition,
+    GroupProtocol, OffsetReset, Record, Start, TopicPartition,
 };
 use highwater_engine::settings::Properties;
 use highwater_engine::{Engine, Settings};
@@ -41,6 +41,8 @@ impl Peer {
                 let mut properties = Properties::embedded(dir.path());
                 properties.set("group.initial.rebalance.delay.ms", "0");
                 properties.set("group.min.session.timeout.ms", "500");
+                properties.set("group.consumer.min.heartbeat.interval.ms", "20");
+                properties.set("group.consumer.heartbeat.interval.ms", "50");
                 properties.set("offsets.topic.num.partitions", "3");
                 let engine = Engine::start(Settings::parse(&properties).unwrap()).unwrap();
                 (engine.local_addr().to_string(), Some((engine, dir)))
@@ -103,6 +105,18 @@ impl Peer {
                 config.group.heartbeat_interval = Duration::from_millis(50);
                 config.group.session_timeout = Duration::from_secs(6);
             })
+        })
+    }
+
+    /// By KIP-848 where `of_the_new_kind`, else classic.
+    fn group_of(&self, of_the_new_kind: bool) -> GroupBuilder {
+        if !of_the_new_kind {
+            return self.group();
+        }
+        let group = self.client.group(&self.group).topics([&self.topic]);
+        group.consumer(|consumer| {
+            let consumer = consumer.offset_reset(OffsetReset::Earliest);
+            consumer.configure(|config| config.group.protocol = GroupProtocol::Consumer)
         })
     }
 
@@ -327,15 +341,21 @@ async fn a_handler_is_set_up_reads_to_the_end_cleans_up_and_everything_is_commit
 
 #[tokio::test]
 async fn only_claims_that_change_are_disturbed_and_none_has_two_members_at_once() {
+    for of_the_new_kind in [false, true] {
+        hand_over(of_the_new_kind).await;
+    }
+}
+
+async fn hand_over(of_the_new_kind: bool) {
     let peer = Peer::start().await;
     let log = Log::default();
     let scribe = |member| Scribe {
         member,
         log: log.clone(),
     };
-    let one = Run::of(peer.group(), scribe(1));
+    let one = Run::of(peer.group_of(of_the_new_kind), scribe(1));
     log.shared(&[(1, 4)]).await;
-    let two = Run::of(peer.group(), scribe(2));
+    let two = Run::of(peer.group_of(of_the_new_kind), scribe(2));
     log.shared(&[(1, 2), (2, 2)]).await;
     peer.produce(0..40).await;
     log.records(40).await;

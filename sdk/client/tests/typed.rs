@@ -7,8 +7,8 @@ use std::time::Duration;
 use highwater::admin::NewTopic;
 use highwater::typed::{BigEndian, Deserializer, Json, Nullable, Origin, Utf8};
 use highwater::{
-    BoxError, Client, Consumer, ConsumerRecord, ErrorKind, OnBadRecord, Record, Start,
-    TypedConsumer, TypedProducer,
+    BoxError, Client, Commit, Consumer, ConsumerRecord, ErrorKind, OffsetReset, OnBadRecord,
+    Record, Start, TypedConsumer, TypedProducer,
 };
 use highwater_engine::settings::Properties;
 use highwater_engine::{Engine, Settings};
@@ -172,7 +172,7 @@ async fn one_bad(peer: &Peer) {
 }
 
 #[tokio::test]
-async fn a_bad_record_fails_until_it_is_sought_past() {
+async fn a_bad_record_fails_until_it_is_passed_over_or_sought_past() {
     let peer = Peer::start().await;
     one_bad(&peer).await;
     let consumer = peer.consumer(&peer.topic).await;
@@ -188,8 +188,48 @@ async fn a_bad_record_fails_until_it_is_sought_past() {
     }
     let place = place.unwrap();
     assert_eq!((&*place.topic, place.partition), (&*peer.topic, 0));
-    consumer.consumer().seek(&place, Start::Offset(2)).unwrap();
+    consumer.pass_over();
     assert_eq!(next(&mut consumer).await.unwrap().1, 3);
+    let behind = consumer.consumer();
+    behind.seek(&place, Start::Offset(1)).unwrap();
+    next(&mut consumer).await.unwrap_err();
+    let behind = consumer.consumer();
+    behind.seek(&place, Start::Offset(2)).unwrap();
+    assert_eq!(next(&mut consumer).await.unwrap().1, 3);
+}
+
+#[tokio::test]
+async fn a_bad_record_comes_again_after_a_shutdown_by_either_strategy() {
+    let every = LONG;
+    for commit in [Commit::Watermark { every }, Commit::OnPoll { every }] {
+        let peer = Peer::start().await;
+        one_bad(&peer).await;
+        let consumer = peer
+            .client
+            .consumer()
+            .group(&peer.topic)
+            .subscribe([&peer.topic]);
+        let consumer = consumer.offset_reset(OffsetReset::Earliest).commit(commit);
+        let consumer = consumer.build().await.unwrap();
+        let mut consumer: TypedConsumer<String, i32> =
+            consumer.typed(Utf8, BigEndian, OnBadRecord::Fail);
+        let record = timeout(LONG, consumer.next())
+            .await
+            .unwrap()
+            .unwrap()
+            .unwrap();
+        record.done();
+        next(&mut consumer).await.unwrap_err();
+        consumer.shutdown(LONG).await.unwrap();
+        let offsets = peer
+            .client
+            .admin()
+            .group_offsets(&peer.topic, None)
+            .await
+            .unwrap();
+        let offset = offsets.into_values().next().unwrap().unwrap();
+        assert_eq!(offset.map(|it| it.offset), Some(1), "{commit:?}");
+    }
 }
 
 #[tokio::test]

@@ -128,7 +128,8 @@ where
         self
     }
 
-    /// Tries a record that failed again where it is, up to `times` more, after pauses. Its worker waits meanwhile.
+    /// Tries a record that failed again where it is, up to `times` more, after pauses. Its worker waits meanwhile, so a
+    /// pause of `max.poll.interval.ms` or more is none of progress.
     pub fn retry(mut self, backoff: Backoff, times: u32) -> Self {
         self.course.again = Some((backoff, times));
         self

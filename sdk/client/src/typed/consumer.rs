@@ -14,8 +14,8 @@ use crate::producer::{Ack, Producer};
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum OnBadRecord {
-    /// The call fails with [`ErrorKind::Serialization`], which names topic, partition and offset; the record comes again until
-    /// the application seeks past it.
+    /// The call fails with [`ErrorKind::Serialization`], which names topic, partition and offset, and so does the next one, until
+    /// the application [passes the record over](TypedConsumer::pass_over) or seeks elsewhere.
     #[default]
     Fail,
     /// It is left out, and counts as dealt with. A warning is logged.
@@ -33,13 +33,14 @@ pub struct TypedConsumer<K, V> {
     on_bad: OnBadRecord,
     /// Where dead letters go through; made for the first one.
     producer: Option<Producer>,
-    /// The dead letter that is under way.
-    letter: Option<Dead>,
+    /// The record in hand that cannot be read.
+    held: Option<Held>,
 }
 
-struct Dead {
+struct Held {
     record: ConsumerRecord,
     bad: Bad,
+    /// Of its dead letter, once that is under way.
     ack: Option<Ack>,
 }
 
@@ -72,7 +73,7 @@ impl Consumer {
             value: Arc::new(value),
             on_bad,
             producer: None,
-            letter: None,
+            held: None,
         }
     }
 }
@@ -80,7 +81,7 @@ impl Consumer {
 impl<K, V> TypedConsumer<K, V> {
     /// The next record, as [`Consumer::next`].
     ///
-    /// Cancel-safe: a record is taken out only when it is returned, and a dead letter under way goes on with the next call.
+    /// Cancel-safe: a record is taken out only when it is returned, and one that cannot be read is kept until it is dealt with.
     ///
     /// # Errors
     ///
@@ -88,7 +89,7 @@ impl<K, V> TypedConsumer<K, V> {
     /// error where a dead letter does not come through, which the next call tries again.
     pub async fn next(&mut self) -> Result<Option<TypedRecord<K, V>>> {
         loop {
-            self.post().await?;
+            self.deal_with_held().await?;
             let Some(record) = self.consumer.next().await? else {
                 return Ok(None);
             };
@@ -96,21 +97,8 @@ impl<K, V> TypedConsumer<K, V> {
                 Ok((key, value)) => return Ok(Some(TypedRecord { record, key, value })),
                 Err(bad) => bad,
             };
-            match &self.on_bad {
-                OnBadRecord::Fail => {
-                    let place = TopicPartition::new(record.topic(), record.partition());
-                    self.consumer.seek(&place, Start::Offset(record.offset()))?;
-                    return Err(bad.error);
-                }
-                OnBadRecord::Skip => {
-                    tracing::warn!(error = %bad.error, "a record is skipped");
-                    record.done();
-                }
-                OnBadRecord::DeadLetter(_) => {
-                    let ack = None;
-                    self.letter = Some(Dead { record, bad, ack });
-                }
-            }
+            let ack = None;
+            self.held = Some(Held { record, bad, ack });
         }
     }
 
@@ -135,13 +123,19 @@ impl<K, V> TypedConsumer<K, V> {
         Ok((key, value))
     }
 
-    /// Brings the dead letter under way to its topic.
-    async fn post(&mut self) -> Result<()> {
-        let OnBadRecord::DeadLetter(topic) = &self.on_bad else {
+    /// Does with the record in hand what is to be done with one that cannot be read.
+    async fn deal_with_held(&mut self) -> Result<()> {
+        let Some(Held { record, bad, ack }) = &mut self.held else {
             return Ok(());
         };
-        let Some(Dead { record, bad, ack }) = &mut self.letter else {
-            return Ok(());
+        let topic = match &self.on_bad {
+            OnBadRecord::Fail => return Err(bad.error.clone()),
+            OnBadRecord::Skip => {
+                tracing::warn!(error = %bad.error, "a record is skipped");
+                self.pass_over();
+                return Ok(());
+            }
+            OnBadRecord::DeadLetter(topic) => topic,
         };
         let producer = match &mut self.producer {
             Some(producer) => producer,
@@ -167,23 +161,38 @@ impl<K, V> TypedConsumer<K, V> {
             return Err(error);
         }
         tracing::warn!(error = %bad.error, topic, "a record became a dead letter");
-        if let Some(Dead { record, .. }) = self.letter.take() {
-            record.done();
-        }
+        self.pass_over();
         Ok(())
     }
 
-    /// The consumer behind it: to seek, to pause, to commit. Records that are read through it are missing here.
+    /// Passes over the record that the last call failed for: it counts as dealt with.
+    pub fn pass_over(&mut self) {
+        if let Some(Held { record, .. }) = self.held.take() {
+            record.done();
+        }
+    }
+
+    /// The consumer behind it: to seek, to pause, to commit. Records that are read through it are missing here, and a record
+    /// that the last call failed for does not come again unless it is sought; it is not marked.
     pub fn consumer(&mut self) -> &mut Consumer {
+        self.held = None;
         &mut self.consumer
     }
 
-    /// As [`Consumer::shutdown`]. A dead letter that is not acknowledged is not waited for; its record comes again.
+    /// As [`Consumer::shutdown`]. A record that the last call failed for comes again, to whoever has its partition next.
     ///
     /// # Errors
     ///
     /// As [`Consumer::shutdown`].
-    pub async fn shutdown(self, within: Duration) -> Result<()> {
+    pub async fn shutdown(mut self, within: Duration) -> Result<()> {
+        if let Some(Held { record, .. }) = self.held.take()
+            && !self.consumer.commits_marks()
+        {
+            // Else its offset counts as dealt with, having been handed out.
+            let place = TopicPartition::new(record.topic(), record.partition());
+            // Where it is not assigned any more it is not committed either.
+            let _ = self.consumer.seek(&place, Start::Offset(record.offset()));
+        }
         self.consumer.shutdown(within).await
     }
 }

@@ -54,6 +54,8 @@ impl GroupHandler for Reader {
                 }
             }
             let worker = dispatch.worker(record.topic(), record.partition(), record.key());
+            // The worker is busy with something that is watched itself.
+            let _waiting = claim.pulse().waiting();
             tokio::select! {
                 permit = self.queues[worker].reserve() => match permit {
                     Ok(permit) => permit.send(ticket.job(record)),

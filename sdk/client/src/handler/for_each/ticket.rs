@@ -42,10 +42,10 @@ impl Ticket {
     /// A record for a worker.
     pub(super) fn job(self: &Arc<Self>, record: ConsumerRecord) -> Job {
         self.out.fetch_add(1, Ordering::SeqCst);
-        self.pulse.lent();
         Job {
             record,
             ticket: Arc::clone(self),
+            is_begun: false,
         }
     }
 
@@ -94,12 +94,19 @@ impl Ticket {
 pub(super) struct Job {
     pub(super) record: ConsumerRecord,
     pub(super) ticket: Arc<Ticket>,
+    is_begun: bool,
 }
 
 impl Job {
-    /// Whether it may still be begun.
-    pub(super) fn is_wanted(&self) -> bool {
-        !self.ticket.is_spoilt.load(Ordering::SeqCst) && !*self.ticket.gone.borrow()
+    /// Begins with it, if that is still wanted. From here on it has to make progress; before, it waited for others that had to.
+    pub(super) fn begin(&mut self) -> bool {
+        let ticket = &self.ticket;
+        let is_wanted = !ticket.is_spoilt.load(Ordering::SeqCst) && !*ticket.gone.borrow();
+        if is_wanted && !self.is_begun {
+            self.is_begun = true;
+            ticket.pulse.lent();
+        }
+        is_wanted
     }
 
     /// It is dealt with.
@@ -125,7 +132,9 @@ impl Job {
 
 impl Drop for Job {
     fn drop(&mut self) {
-        self.ticket.pulse.returned();
+        if self.is_begun {
+            self.ticket.pulse.returned();
+        }
         self.ticket.out.fetch_sub(1, Ordering::SeqCst);
         self.ticket.changed.notify_one();
     }

@@ -37,8 +37,8 @@ where
     E: Into<BoxError> + Send + 'static,
 {
     pub(super) async fn run(self, mut jobs: mpsc::Receiver<Job>) {
-        while let Some(job) = jobs.recv().await {
-            if !job.is_wanted() {
+        while let Some(mut job) = jobs.recv().await {
+            if !job.begin() {
                 continue;
             }
             let ticket = Arc::clone(&job.ticket);
