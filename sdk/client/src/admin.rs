@@ -425,9 +425,10 @@ impl Admin {
                 if results.is_empty() {
                     return Err(error);
                 }
-                // Some are done: what is left failed as itself, not as all.
-                let failed = left.into_iter().map(|item| (item, Err(error.clone())));
-                results.extend(failed);
+                // Some are done: what is left failed as itself, and by what it was refused with.
+                for item in left {
+                    results.entry(item).or_insert_with(|| Err(error.clone()));
+                }
                 break;
             }
         }
@@ -504,10 +505,10 @@ async fn ask<R: Request>(connection: &Connection, request: &R, least: i16) -> Re
         let need = (least, *R::VERSIONS.end());
         let why = format!(
             "broker speaks {} up to {version}, need {least} for what is asked",
-            R::NAME
+            R::API
         );
         let kind = ErrorKind::Unsupported {
-            api: R::NAME,
+            api: R::API.name(),
             need,
             have: Some((*R::VERSIONS.start(), version)),
         };

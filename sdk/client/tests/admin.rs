@@ -196,9 +196,9 @@ async fn a_topic_is_found_and_deleted_by_its_id() {
 }
 
 #[tokio::test]
-async fn topics_are_described_over_several_pages_as_in_one() {
+async fn topics_are_described_page_by_page_as_all_at_once() {
     let peer = Peer::start().await;
-    let (wide, narrow) = (peer.topic(2100).await, peer.topic(1).await);
+    let (wide, narrow) = (peer.topic(60).await, peer.topic(1).await);
     let missing = name();
     let asked = [&wide, &narrow, &missing];
     let paged = peer.admin.describe_topic_partitions(asked).await.unwrap();
@@ -256,13 +256,17 @@ async fn configs_are_described_by_name_and_with_their_origin() {
     let peer = Peer::start().await;
     let resource = ConfigResource::Topic(peer.topic(1).await);
     let asked = peer.admin.describe_configs([resource.clone()]);
-    let described = asked.only(["retention.ms"]).synonyms(true).await.unwrap();
+    let described = asked
+        .only(["max.message.bytes"])
+        .synonyms(true)
+        .await
+        .unwrap();
     let entries = described[&resource].as_ref().unwrap();
     assert_eq!(entries.len(), 1);
     let entry = &entries[0];
     assert_eq!(
         (entry.name.as_str(), entry.kind),
-        ("retention.ms", Some(ConfigKind::Long))
+        ("max.message.bytes", Some(ConfigKind::Int))
     );
     assert_eq!(
         entry.synonyms.last().unwrap().source,
