@@ -64,7 +64,8 @@ impl TestClusterBuilder {
     /// One setting of the broker, by its name in `server.properties`.
     ///
     /// Those that only make tests slow have other defaults here: a group does not wait for more members
-    /// (`group.initial.rebalance.delay.ms=0`), sessions may be as short as a test wants, and acknowledged records are
+    /// (`group.initial.rebalance.delay.ms=0`), members hear of a change within 100 ms
+    /// (`group.consumer.heartbeat.interval.ms=100`), sessions may be as short as a test wants, and acknowledged records are
     /// in the page cache, not on the device (`highwater.durability=written`).
     pub fn setting(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.settings.push((key.into(), value.into()));
@@ -108,11 +109,12 @@ impl TestClusterBuilder {
 }
 
 /// What differs from a broker in production, so that tests are quick.
-const SETTINGS: [(&str, &str); 6] = [
+const SETTINGS: [(&str, &str); 7] = [
     ("group.initial.rebalance.delay.ms", "0"),
     ("group.min.session.timeout.ms", "100"),
     ("group.consumer.min.session.timeout.ms", "100"),
     ("group.consumer.min.heartbeat.interval.ms", "10"),
+    ("group.consumer.heartbeat.interval.ms", "100"),
     ("offsets.topic.num.partitions", "3"),
     ("highwater.durability", "written"),
 ];
