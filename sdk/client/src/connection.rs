@@ -27,10 +27,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
+use tracing::{Instrument, Span};
 
 use crate::config::ClientConfig;
 use crate::core::versions::Versions;
 use crate::error::{Error, Result, Written};
+use crate::telemetry::measure;
 
 use pages::Retired;
 use stream::{Reading, Stream, Writing};
@@ -161,7 +163,9 @@ pub(crate) struct Pending {
     version: i16,
     api: &'static str,
     timeout: Duration,
-    deadline: Instant,
+    asked_at: Instant,
+    /// From being put in line to being answered or given up.
+    span: Span,
 }
 
 impl Pending {
@@ -171,11 +175,16 @@ impl Pending {
     ///
     /// Why there is none; `possibly_written` tells whether the request went out.
     pub(crate) async fn answer(&mut self) -> Result<Reply> {
-        match timeout_at(self.deadline, &mut self.answer).await {
-            Ok(Ok(Ok(frame))) => Ok(Reply {
-                frame,
-                version: self.version,
-            }),
+        match timeout_at(self.asked_at + self.timeout, &mut self.answer).await {
+            Ok(Ok(Ok(frame))) => {
+                let api = self.api.trim_end_matches("Request");
+                measure::answered(api, self.asked_at.elapsed());
+                self.span.in_scope(|| tracing::trace!("answered"));
+                Ok(Reply {
+                    frame,
+                    version: self.version,
+                })
+            }
             Ok(Ok(Err(error))) => Err(error),
             Ok(Err(_)) => Err(Error::closed("connection").with_written(Written::Maybe)),
             Err(_) => {
@@ -209,15 +218,15 @@ impl Connection {
     ) -> Result<Self> {
         let peer = format!("{host}:{port}");
         let deadline = Instant::now() + config.connect_timeout;
-        let connecting = handshake::shake(host, port, &peer, config, secured);
-        let Ok(connected) = timeout_at(deadline, connecting).await else {
+        let span = tracing::debug_span!("connect", %peer);
+        let connecting = handshake::shake(host, port, &peer, config, secured).instrument(span);
+        let connected = timeout_at(deadline, connecting).await.unwrap_or_else(|_| {
             let ms = config.connect_timeout.as_millis();
-            return Err(Error::timeout(format!(
-                "no connection to {peer} within {ms} ms"
-            )));
-        };
-        let (stream, versions, session) = connected?;
-        tracing::debug!(%peer, "connected");
+            let why = format!("no connection to {peer} within {ms} ms");
+            Err(Error::timeout(why))
+        });
+        let (stream, versions, session) = connected.inspect_err(measure::not_connected)?;
+        measure::connected();
         let keeper = keeper::Keeper::new(secured, session);
         Ok(Self::start(stream, peer, versions, config, keeper))
     }
@@ -305,6 +314,8 @@ impl Connection {
     ) -> Result<Pending> {
         let shared = &self.0.shared;
         let now = Instant::now();
+        let span =
+            tracing::trace_span!("request", peer = shared.peer, api = R::API.name(), version);
         let answer = shared.ask(request, version, records, expects_answer, Line::Waits(now))?;
         Ok(Pending {
             connection: self.clone(),
@@ -312,7 +323,8 @@ impl Connection {
             version,
             api: R::NAME,
             timeout,
-            deadline: now + timeout,
+            asked_at: now,
+            span,
         })
     }
 
@@ -383,7 +395,6 @@ impl Shared {
                 (Line::Passes, _) => state.put_in_line(asked),
             }
         }
-        tracing::trace!(peer = self.peer, api = R::NAME, version, "request");
         self.to_write.notify_one();
         Ok(answer)
     }
@@ -403,6 +414,7 @@ impl Shared {
             let outgoing = std::mem::take(&mut state.outgoing);
             (waiting, outgoing, state.held.take(), state.begun)
         };
+        measure::disconnected();
         for asked in held.into_iter().flatten() {
             let _ = asked.answer.send(Err(error.clone()));
         }

@@ -111,6 +111,7 @@ mod pool;
 pub mod producer;
 mod record;
 mod security;
+mod telemetry;
 #[cfg(feature = "test-broker")]
 pub mod testing;
 pub mod typed;
@@ -138,4 +139,5 @@ pub use producer::{
 };
 pub use record::{HeaderField, OwnedRecord, Record, RecordMetadata};
 pub use security::{Sasl, Security, Tls};
+pub use telemetry::{InvalidTraceContext, TraceContext};
 pub use typed::{Deserializer, OnBadRecord, Serializer, TypedConsumer, TypedProducer, TypedRecord};

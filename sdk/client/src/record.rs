@@ -8,6 +8,7 @@ use bytes::Bytes;
 pub use highwater_record::HeaderField;
 
 use crate::core::producer::queue::Fields;
+use crate::telemetry::TraceContext;
 
 /// A record to be produced: built up from [`Record::to`], borrowed until it is enqueued.
 ///
@@ -80,6 +81,15 @@ impl<'a> Record<'a> {
     pub fn header(mut self, key: &'a str, value: &'a (impl AsRef<[u8]> + ?Sized)) -> Self {
         self.headers
             .push(HeaderField::new(key, Some(value.as_ref())));
+        self
+    }
+
+    /// Names the trace this record belongs to, instead of what was named before: W3C Trace Context in the headers
+    /// `traceparent` and `tracestate`.
+    pub fn trace_context(mut self, context: &'a TraceContext) -> Self {
+        self.headers
+            .retain(|header| !TraceContext::is_header(header));
+        self.headers.extend(context.headers());
         self
     }
 

@@ -11,6 +11,7 @@ use highwater_record::{Codec, Compression};
 
 use super::keys::{self, IGNORED, UNBUILT};
 use super::{ClientConfig, ConsumerConfig, ProducerConfig};
+use crate::consumer::Commit;
 use crate::error::{Error, Result};
 use crate::partitioner::Chosen;
 use crate::security::draft::Draft;
@@ -23,6 +24,8 @@ pub(crate) struct Properties {
     pub(crate) consumer: ConsumerConfig,
     pub(crate) partitioner: Chosen,
     pub(crate) security: Draft,
+    /// Whether what is committed by itself is what was marked, not what was handed out.
+    pub(crate) commits_marks: bool,
     levels: Vec<Compression>,
     level_of_any: Option<i32>,
     given: Given,
@@ -72,6 +75,7 @@ impl Properties {
             given.note(key.name, name, &value)?;
             (key.set)(self, name, &value)?;
             self.given = given;
+            self.apply_marks();
             return self.apply_level();
         }
         if let Some((_, why)) = IGNORED.iter().find(|(ignored, _)| *ignored == name) {
@@ -102,6 +106,14 @@ impl Properties {
     /// A level for whatever codec is chosen; below zero says nothing.
     pub(crate) fn level_of_any(&mut self, level: i32) {
         self.level_of_any = Some(level).filter(|level| *level >= 0);
+    }
+
+    /// Java commits what was handed out, sarama what was marked, librdkafka either.
+    fn apply_marks(&mut self) {
+        let commit = &mut self.consumer.group.commit;
+        if let (true, Commit::OnPoll { every }) = (self.commits_marks, *commit) {
+            *commit = Commit::Watermark { every };
+        }
     }
 
     /// A level counts only for the codec in force, whichever of both came first.

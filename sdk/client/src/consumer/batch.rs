@@ -13,6 +13,7 @@ use highwater_record::{Codec, Decompressor, HeaderField, Headers, Limits, Record
 
 use super::track::{Mark, Track};
 use crate::error::{Error, ErrorKind, Result};
+use crate::telemetry::{TraceContext, measure};
 
 /// Batches' memory to be used again, shared by a consumer and the batches it handed out.
 #[derive(Debug)]
@@ -179,6 +180,7 @@ impl RecordBatch {
                 header_count,
             });
         }
+        measure::consumed(entries.len(), records.len());
         Ok(Self(Arc::new(Inner {
             topic: Arc::clone(source.topic),
             partition: source.partition,
@@ -387,6 +389,11 @@ impl<'a> RecordRef<'a> {
     pub fn headers(&self) -> impl ExactSizeIterator<Item = HeaderField<'a>> + use<'a> {
         headers(self.bytes, self.entry)
     }
+
+    /// The trace it belongs to, if its headers name one as W3C Trace Context has it.
+    pub fn trace_context(&self) -> Option<TraceContext> {
+        TraceContext::from_headers(self.headers())
+    }
 }
 
 impl<'a> RecordRef<'a> {
@@ -501,6 +508,11 @@ impl ConsumerRecord {
     /// The headers, in order.
     pub fn headers(&self) -> impl ExactSizeIterator<Item = HeaderField<'_>> + '_ {
         headers(self.batch.0.bytes(), self.entry())
+    }
+
+    /// The trace it belongs to, if its headers name one as W3C Trace Context has it.
+    pub fn trace_context(&self) -> Option<TraceContext> {
+        TraceContext::from_headers(self.headers())
     }
 }
 

@@ -15,6 +15,7 @@ use crate::consumer::Start;
 use crate::core::group::member::{Event, Failure};
 use crate::error::{Error, ErrorKind, Result, TopicPartition};
 use crate::group::{Committed, Group, Offsets, Shared};
+use crate::telemetry::measure;
 use highwater_wire::ErrorCode;
 
 /// A change of a group consumer's partitions, as its listener is told.
@@ -148,6 +149,8 @@ impl Membership {
         places: Vec<TopicPartition>,
         released: impl Future<Output = Released> + Send + 'static,
     ) {
+        measure::rebalanced();
+        tracing::debug!(partitions = places.len(), "partitions go");
         let (group, listener) = (Arc::clone(&self.group), self.listener.clone());
         for place in &places {
             self.committed.remove(place);
@@ -179,6 +182,8 @@ impl Membership {
 
     /// Takes note of partitions that are another's already.
     pub(super) fn lose(&mut self, places: Vec<TopicPartition>) {
+        measure::rebalanced();
+        tracing::debug!(partitions = places.len(), "partitions are lost");
         let (group, listener) = (Arc::clone(&self.group), self.listener.clone());
         self.committed.clear();
         self.settling = Some(Box::pin(async move {
@@ -191,6 +196,8 @@ impl Membership {
 
     /// Looks up where reading these begins.
     pub(super) fn take(&mut self, places: Vec<TopicPartition>) {
+        measure::rebalanced();
+        tracing::debug!(partitions = places.len(), "partitions come");
         let (group, listener, reset) = (Arc::clone(&self.group), self.listener.clone(), self.reset);
         self.settling = Some(Box::pin(async move {
             let mut committed = match group.committed(&places.iter().cloned().collect()).await {

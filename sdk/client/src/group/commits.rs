@@ -12,6 +12,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use super::{Committed, Retry, Shared, commit_offsets};
 use crate::consumer::Commit;
 use crate::error::{Error, Result, TopicPartition};
+use crate::telemetry::measure;
 
 /// So many waiters are not worth looking through.
 const WAITERS_KEPT: usize = 64;
@@ -176,7 +177,11 @@ async fn commit(group: &Shared, mut left: Offsets) -> BTreeMap<TopicPartition, E
             let connection = group.coordinator.connection().await?;
             commit_offsets(&connection, &group.id, identity.as_ref(), instance, &left).await
         };
-        let codes = match asked.await {
+        let span = tracing::debug_span!("commit", group = &*group.id, partitions = left.len());
+        let asked = tracing::Instrument::instrument(asked, span).await;
+        let is_done = |codes: &BTreeMap<_, ErrorCode>| codes.values().all(|code| !code.is_error());
+        measure::committed(asked.as_ref().is_ok_and(is_done));
+        let codes = match asked {
             Ok(codes) => codes,
             Err(error) => {
                 let failed = |place: &TopicPartition| {

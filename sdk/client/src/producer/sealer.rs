@@ -10,6 +10,7 @@ use super::shared::Shared;
 use super::topic::Partition;
 use crate::core::producer::queue::{Body, Taken};
 use crate::error::{Error, Result};
+use crate::telemetry::measure;
 
 /// The state that a codec keeps between batches.
 #[derive(Debug, Default)]
@@ -35,7 +36,10 @@ impl Sealer {
         let seal = |(partition, taken): (Arc<Partition>, Taken)| {
             let batch = taken.id;
             let (bytes, error) = match self.seal(taken, shared) {
-                Ok(bytes) => (bytes, None),
+                Ok(bytes) => {
+                    measure::batch_sent(bytes.len());
+                    (bytes, None)
+                }
                 Err((bytes, error)) => (bytes, Some(error)),
             };
             Sealed {

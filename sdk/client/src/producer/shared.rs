@@ -19,6 +19,7 @@ use crate::client::Client;
 use crate::config::ProducerConfig;
 use crate::core::producer::queue::{Answer, Rules, Verdict};
 use crate::error::Result;
+use crate::telemetry::measure;
 
 /// How long a partition may be unknown before a record for it is refused: brokers hear of new ones
 /// a little later than who asked for them.
@@ -175,6 +176,7 @@ impl Shared {
             let (count, placed) = settled.tally();
             let counter = if placed { &self.acked } else { &self.failed };
             counter.fetch_add(u64::from(count), Ordering::Relaxed);
+            measure::settled(count, placed);
             settled.deliver();
         }
     }

@@ -128,10 +128,6 @@ pub(crate) const IGNORED: &[(&str, &str)] = &[
         "coordinator.query.interval.ms",
         "a coordinator that moved says so",
     ),
-    (
-        "enable.auto.offset.store",
-        "a record is stored for commit when it is marked as done",
-    ),
     ("queued.min.messages", PREFETCH),
     ("fetch.queue.backoff.ms", PREFETCH),
     ("fetch.error.backoff.ms", "`retry.backoff.ms` is the pause"),

@@ -101,10 +101,28 @@ pub(super) const KEYS: &[Key] = &[
             Ok(())
         },
     )
-    .spelled(&[
-        librdkafka("auto.commit.enable", Same),
-        sarama("Consumer.Offsets.AutoCommit.Enable", Same),
-    ]),
+    .spelled(&[librdkafka("auto.commit.enable", Same)]),
+    Key::new(
+        "enable.auto.offset.store",
+        "(true where `enable.auto.commit` is)",
+        "With `false`, `enable.auto.commit=true` commits what is marked as done: librdkafka's way to have both.",
+        |p, k, v| {
+            p.commits_marks = !flag(k, v)?;
+            Ok(())
+        },
+    ),
+    Key::new(
+        "highwater.commit.marked",
+        "(`true`)",
+        "Whether what is marked as done is committed by itself, or nothing is but by hand: sarama's automatic commit.",
+        |p, k, v| {
+            p.commits_marks = true;
+            let commit = &mut p.consumer.group.commit;
+            *commit = commit.auto(flag(k, v)?);
+            Ok(())
+        },
+    )
+    .spelled(&[sarama("Consumer.Offsets.AutoCommit.Enable", Same)]),
     Key::new(
         "auto.commit.interval.ms",
         "5000",

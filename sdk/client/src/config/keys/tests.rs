@@ -83,6 +83,48 @@ fn values_come_in_the_words_and_units_of_their_client() {
 }
 
 #[test]
+fn what_is_committed_by_itself_is_what_each_client_would_commit() {
+    use std::time::Duration;
+
+    use crate::Commit;
+
+    let every = Duration::from_secs(5);
+    for (settings, commit) in [
+        (&[][..], Commit::Watermark { every }),
+        (&[("enable.auto.commit", "true")], Commit::OnPoll { every }),
+        (&[("enable.auto.commit", "false")], Commit::Manual),
+        (
+            &[
+                ("enable.auto.offset.store", "false"),
+                ("enable.auto.commit", "true"),
+            ],
+            Commit::Watermark { every },
+        ),
+        (
+            &[
+                ("enable.auto.commit", "true"),
+                ("enable.auto.offset.store", "false"),
+            ],
+            Commit::Watermark { every },
+        ),
+        (
+            &[("Consumer.Offsets.AutoCommit.Enable", "true")],
+            Commit::Watermark { every },
+        ),
+        (
+            &[("Consumer.Offsets.AutoCommit.Enable", "false")],
+            Commit::Manual,
+        ),
+    ] {
+        let mut p = Properties::default();
+        for (name, value) in settings {
+            p.set(name, value).unwrap();
+        }
+        assert_eq!(p.consumer.group.commit, commit, "{settings:?}");
+    }
+}
+
+#[test]
 fn durations_of_go_are_read_as_go_reads_them() {
     for (text, nanoseconds) in [
         ("0", Some(0)),
