@@ -42,7 +42,11 @@ impl Keeper {
             let anew_at = self.session.as_ref().map(|(_, lifetime)| {
                 begun + (lifetime.min(&FOR_EVER).saturating_mul(SESSION_PERCENT)) / 100
             });
-            let idle_at = shared.lock().used_at + idle_max;
+            let mut idle_at = shared.lock().used_at + idle_max;
+            if idle_at <= Instant::now() {
+                // Something asked long ago still waits for its answer.
+                idle_at = Instant::now() + idle_max;
+            }
             sleep_until(anew_at.map_or(idle_at, |at| at.min(idle_at))).await;
             let now = Instant::now();
             if let (Some((sasl, _)), true) = (&self.session, anew_at.is_some_and(|at| at <= now)) {
