@@ -180,7 +180,9 @@ async fn a_broker_that_is_down_refuses_and_comes_back_where_it_was() {
     let producer = client.producer().build().await.unwrap();
     producer.send(Record::to("t").value("a")).await.unwrap();
     cluster.down().await;
-    let refused = Client::builder(cluster.bootstrap()).connect().await;
+    let hasty = Client::builder(cluster.bootstrap())
+        .configure(|config| config.connect_timeout = Duration::from_millis(500));
+    let refused = hasty.connect().await;
     assert_eq!(refused.unwrap_err().kind(), &ErrorKind::Network);
     let waits = producer.enqueue(Record::to("t").value("b")).await.unwrap();
     cluster.up().await;

@@ -154,25 +154,30 @@ impl Shared {
     pub(super) async fn bootstrap(&self) -> Result<()> {
         let deadline = Instant::now() + self.config().connect_timeout;
         let mut failures = 0;
+        let mut last = None;
         loop {
             let error = match timeout_at(deadline, self.refresh_metadata()).await {
                 Ok(Ok(())) => return Ok(()),
                 Ok(Err(error)) => error,
-                Err(_) => {
-                    let timeout = self.config().connect_timeout;
-                    return Err(Error::timeout(format!(
-                        "no bootstrap broker answers within {timeout:?}: {}",
-                        self.config().bootstrap.join(",")
-                    )));
-                }
+                // Why it failed before says more than that the time is over.
+                Err(_) => return Err(last.unwrap_or_else(|| self.silence())),
             };
             failures += 1;
             let pause = self.retry_backoff().pause(failures, self.random());
             if !error.is_retriable() || Instant::now() + pause >= deadline {
                 return Err(error);
             }
+            last = Some(error);
             sleep(pause).await;
         }
+    }
+
+    fn silence(&self) -> Error {
+        let timeout = self.config().connect_timeout;
+        let bootstrap = self.config().bootstrap.join(",");
+        Error::timeout(format!(
+            "no bootstrap broker answers within {timeout:?}: {bootstrap}"
+        ))
     }
 
     async fn refresh_metadata(&self) -> Result<()> {
