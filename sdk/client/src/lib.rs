@@ -4,11 +4,15 @@
 //! sockets nor clocks; the rest is a thin shell of tokio tasks around them. Records are encoded
 //! once, into the batch they are sent in, and batches are acknowledged once, for all their records.
 //!
-//! ```no_run
+//! ```
 //! use highwater::{Client, Record, Start};
 //!
-//! # async fn example() -> highwater::Result<()> {
-//! let client = Client::builder("127.0.0.1:9092").client_id("orders").connect().await?;
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> highwater::Result<()> {
+//! let bootstrap = "127.0.0.1:9092";
+//! # let cluster = highwater::testing::TestCluster::builder().topic("orders", 3).start().await?;
+//! # let bootstrap = cluster.bootstrap();
+//! let client = Client::builder(bootstrap).client_id("orders").connect().await?;
 //!
 //! let producer = client.producer().build().await?;
 //! let placed = producer.send(Record::to("orders").key("42").value("paid")).await?;
@@ -19,7 +23,9 @@
 //! while let Some(batch) = consumer.next_batch().await? {
 //!     for record in batch.iter() {
 //!         println!("{}: {:?}", record.offset(), record.value());
+//! #       assert_eq!(record.value(), Some(&b"paid"[..]));
 //!     }
+//! #   break;
 //! }
 //! # Ok(())
 //! # }
@@ -30,38 +36,49 @@
 //! Consumers of one group share the partitions of their topics; when one goes away, the others go on
 //! where the group has committed.
 //!
-//! ```no_run
-//! # use highwater::{Client, Rebalance};
-//! # async fn example(client: Client) -> highwater::Result<()> {
+//! ```
+//! # use highwater::{OffsetReset, Rebalance, Record};
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> highwater::Result<()> {
+//! # let cluster = highwater::testing::TestCluster::builder().topic("orders", 3).start().await?;
+//! # let client = cluster.client();
+//! # client.producer().build().await?.send(Record::to("orders").value("paid")).await?;
 //! let mut consumer = client
 //!     .consumer()
 //!     .group("billing")
 //!     .subscribe(["orders"])
-//!     .on_rebalance(|rebalance, group| async move {
+//!     .offset_reset(OffsetReset::Earliest)
+//!     .on_rebalance(|rebalance, _group| async move {
 //!         if let Rebalance::Revoked(positions) = rebalance {
-//!             let read = positions.into_iter().filter_map(|(place, at)| Some((place, at?)));
 //!             // Another member gets these only after this future has ended.
-//!             let _ = group.commit(read).await;
+//!             println!("done with {:?}", positions.keys());
 //!         }
 //!     })
 //!     .build()
 //!     .await?;
 //! while let Some(record) = consumer.next().await? {
 //!     println!("{} {}: {:?}", record.partition(), record.offset(), record.value());
+//!     // What lies before the first record without this mark is committed.
+//!     record.done();
+//! #   break;
 //! }
+//! consumer.shutdown(std::time::Duration::from_secs(10)).await?;
+//! # let place = |index| highwater::TopicPartition::new("orders", index);
+//! # let committed = client.admin().group_offsets("billing", None).await?;
+//! # let all = (0..3).filter_map(|index| committed.get(&place(index))?.as_ref().ok()?.as_ref());
+//! # assert_eq!(all.map(|it| it.offset).sum::<i64>(), 1);
 //! # Ok(())
 //! # }
 //! ```
 //!
 //! Partitions come and go only within a call for records ([`Consumer::next`], [`Consumer::next_batch`]):
-//! what was handed out before that call counts as dealt with, and nothing of a partition is handed out
-//! after it was let go. That call is also what says that the application is alive; one that does not
-//! come for `max.poll.interval.ms` takes the member out of its group. A task in the background keeps
-//! the member's place meanwhile. Positions are committed every `auto.commit.interval.ms`, before
-//! partitions are let go, and at [`Consumer::shutdown`], unless `enable.auto.commit` is off.
+//! nothing of a partition is handed out after it was let go. That call is also what says that the
+//! application is alive; one that does not come for `max.poll.interval.ms` takes the member out of its
+//! group. A task in the background keeps the member's place meanwhile. What is done is committed every
+//! five seconds, before partitions are let go, and at [`Consumer::shutdown`]; [`Commit`] has other ways.
 //!
-//! Members speak the classic protocol, eager or cooperative (KIP-429), with Kafka's assignors: see
-//! [`Assignor`].
+//! Members speak the consumer protocol (KIP-848) where the cluster does, else the classic one, eager or
+//! cooperative (KIP-429), with Kafka's assignors: see [`GroupProtocol`] and [`Assignor`].
 //!
 //! # Handlers
 //!

@@ -3,22 +3,32 @@
 //! The formats here write what the Java client's serializers of the same name write, so that either side reads the other's
 //! records. They know no schema registry.
 //!
-//! ```no_run
+//! ```
 //! use highwater::typed::{BigEndian, Nullable, Utf8};
-//! use highwater::{Client, OnBadRecord, Record, TypedConsumer, TypedProducer};
+//! use highwater::{OffsetReset, OnBadRecord, Record, TypedConsumer, TypedProducer};
 //!
-//! # async fn example(client: Client) -> highwater::Result<()> {
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> highwater::Result<()> {
+//! # let cluster = highwater::testing::TestCluster::builder().topic("balances", 1).start().await?;
+//! # let client = cluster.client();
 //! let balances: TypedProducer<str, Option<i64>> =
 //!     client.producer().build().await?.typed(Utf8, Nullable(BigEndian));
 //! balances.send(Record::to("balances"), "alice", &Some(120)).await?;
 //! // A tombstone.
 //! balances.send(Record::to("balances"), "alice", &None).await?;
 //!
-//! let consumer = client.consumer().group("audit").subscribe(["balances"]).build().await?;
+//! let consumer = client
+//!     .consumer()
+//!     .group("audit")
+//!     .subscribe(["balances"])
+//!     .offset_reset(OffsetReset::Earliest)
+//!     .build()
+//!     .await?;
 //! let mut balances: TypedConsumer<String, Option<i64>> =
 //!     consumer.typed(Utf8, Nullable(BigEndian), OnBadRecord::Skip);
 //! while let Some(record) = balances.next().await? {
 //!     println!("{} has {:?}", record.key(), record.value());
+//! #   if record.value().is_none() { break; }
 //! }
 //! # Ok(())
 //! # }

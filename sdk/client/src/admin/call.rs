@@ -10,10 +10,13 @@ use crate::error::Result;
 
 /// A call with settings of its own: set it up, then `.await` it.
 ///
-/// ```no_run
+/// ```
 /// # use std::time::Duration;
-/// # use highwater::{Client, admin::NewTopic};
-/// # async fn example(client: Client) -> highwater::Result<()> {
+/// # use highwater::admin::NewTopic;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> highwater::Result<()> {
+/// # let cluster = highwater::testing::TestCluster::start().await?;
+/// # let client = cluster.client();
 /// let wanted = NewTopic::new("orders").partitions(12);
 /// let checked = client
 ///     .admin()
