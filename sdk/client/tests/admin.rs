@@ -2,8 +2,10 @@
 //! `HIGHWATER_BOOTSTRAP=host:port`, against any Kafka.
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/host.rs"]
+mod host;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use highwater::admin::{
@@ -11,9 +13,8 @@ use highwater::admin::{
     GroupKind, GroupState, MemberName, NewPartitions, NewTopic, OffsetSpec, ResourceKind,
 };
 use highwater::{Client, Consumer, ErrorCode, ErrorKind, Isolation, Record, TopicPartition};
-use highwater_engine::settings::Properties;
-use highwater_engine::{Engine, Settings};
-use tempfile::TempDir;
+
+use host::{Host, unique};
 
 const LONG: Duration = Duration::from_secs(30);
 
@@ -21,26 +22,17 @@ const LONG: Duration = Duration::from_secs(30);
 struct Peer {
     client: Client,
     admin: Admin,
-    engine: Option<(Engine, TempDir)>,
+    host: Host,
 }
 
 impl Peer {
     async fn start() -> Self {
-        let (bootstrap, engine) = match std::env::var("HIGHWATER_BOOTSTRAP") {
-            Ok(bootstrap) => (bootstrap, None),
-            Err(_) => {
-                let dir = TempDir::new().unwrap();
-                let mut properties = Properties::embedded(dir.path());
-                properties.set("group.initial.rebalance.delay.ms", "0");
-                let engine = Engine::start(Settings::parse(&properties).unwrap()).unwrap();
-                (engine.local_addr().to_string(), Some((engine, dir)))
-            }
-        };
-        let client = Client::builder(bootstrap).connect().await.unwrap();
+        let host = Host::start(&[]);
+        let client = Client::builder(host.bootstrap()).connect().await.unwrap();
         Self {
             admin: client.admin(),
             client,
-            engine,
+            host,
         }
     }
 
@@ -76,14 +68,8 @@ impl Peer {
     }
 }
 
-/// A name no other test, and no other run against the same cluster, uses.
 fn name() -> String {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    format!(
-        "admin-{}-{}",
-        std::process::id(),
-        COUNT.fetch_add(1, Ordering::Relaxed)
-    )
+    unique("admin")
 }
 
 fn code<T: std::fmt::Debug>(result: &highwater::Result<T>) -> Option<ErrorCode> {
@@ -453,11 +439,10 @@ async fn members_are_taken_out_of_their_group_by_either_name() {
 async fn a_call_ends_when_its_time_is_over() {
     let mut peer = Peer::start().await;
     let topic = peer.topic(1).await;
-    // Against another cluster nothing can be shut down.
-    let Some((engine, _dir)) = peer.engine.take() else {
+    // Another's cluster goes on.
+    if !peer.host.stop() {
         return;
-    };
-    engine.shutdown().unwrap();
+    }
     let call = peer.admin.describe_topics([&topic]);
     let error = call.timeout(Duration::from_millis(200)).await.unwrap_err();
     assert!(error.is_retriable(), "{error}");

@@ -1,49 +1,21 @@
 //! A record costs the consumer no allocation, lent or owned, marked or not: what is allocated is for batches and answers. Shown
 //! by an allocator that counts.
 #![allow(clippy::unwrap_used)]
-#![allow(unsafe_code)] // an allocator that counts is one
 
+#[path = "support/counting.rs"]
+mod counting;
 #[allow(dead_code, reason = "time is for the benches")]
 #[path = "../benches/support/cpu.rs"]
 mod cpu;
 mod support;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::time::Duration;
 
 use highwater::{Client, Commit, Compression, Consumer, Start};
 use highwater_record::{BatchBuilder, Compressor};
 
-thread_local! {
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-}
-
-/// Counts the allocations of each thread.
-struct Counting;
-
-// SAFETY: every call goes to the system's allocator as it came; the counter is a plain cell that needs no memory.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.dealloc(place, layout) }
-    }
-
-    unsafe fn realloc(&self, place: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
-        ALLOCATIONS.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.realloc(place, layout, bytes) }
-    }
-}
-
 #[global_allocator]
-static COUNTING: Counting = Counting;
+static COUNTING: counting::Counting = counting::Counting;
 
 const RECORDS: usize = 100_000;
 
@@ -107,11 +79,11 @@ async fn a_record_costs_no_allocation() {
     lend(&mut consumer, true).await;
     let mut counts = Vec::new();
     for marks in [false, true] {
-        let before = ALLOCATIONS.with(Cell::get);
+        let before = counting::allocations();
         lend(&mut consumer, marks).await;
-        let between = ALLOCATIONS.with(Cell::get);
+        let between = counting::allocations();
         own(&mut consumer, marks).await;
-        let after = ALLOCATIONS.with(Cell::get);
+        let after = counting::allocations();
         counts.extend([between - before, after - between]);
     }
     for count in &counts {

@@ -2,8 +2,10 @@
 //! `HIGHWATER_BOOTSTRAP=host:port`, against any Kafka.
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/host.rs"]
+mod host;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use highwater::admin::NewTopic;
@@ -11,11 +13,10 @@ use highwater::{
     Client, Commit, ConsumerBuilder, ConsumerRecord, OffsetReset, PartitionStream, Partitions,
     Rebalance, Record, Start, TopicPartition,
 };
-use highwater_engine::settings::Properties;
-use highwater_engine::{Engine, Settings};
-use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
+
+use host::{Host, unique};
 
 /// Far longer than anything here takes.
 const LONG: Duration = Duration::from_secs(60);
@@ -26,26 +27,14 @@ struct Peer {
     client: Client,
     topic: String,
     group: String,
-    _engine: Option<(Engine, TempDir)>,
+    _host: Host,
 }
 
 impl Peer {
     async fn start() -> Self {
-        let (bootstrap, engine) = match std::env::var("HIGHWATER_BOOTSTRAP") {
-            Ok(bootstrap) => (bootstrap, None),
-            Err(_) => {
-                let dir = TempDir::new().unwrap();
-                let mut properties = Properties::embedded(dir.path());
-                properties.set("group.initial.rebalance.delay.ms", "0");
-                properties.set("offsets.topic.num.partitions", "3");
-                let engine = Engine::start(Settings::parse(&properties).unwrap()).unwrap();
-                (engine.local_addr().to_string(), Some((engine, dir)))
-            }
-        };
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("commits-{}-{count}", std::process::id());
-        let client = Client::builder(bootstrap).connect().await.unwrap();
+        let host = Host::start(&[("offsets.topic.num.partitions", "3")]);
+        let name = unique("commits");
+        let client = Client::builder(host.bootstrap()).connect().await.unwrap();
         let topic = NewTopic::new(&name).partitions(4);
         let created = client.admin().create_topics([topic]).await.unwrap();
         created[&name].as_ref().unwrap();
@@ -53,7 +42,7 @@ impl Peer {
             client,
             group: format!("g-{name}"),
             topic: name,
-            _engine: engine,
+            _host: host,
         }
     }
 

@@ -1,6 +1,9 @@
 //! Handlers against our own engine, in this process; or, with `HIGHWATER_BOOTSTRAP=host:port`, against any Kafka.
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/host.rs"]
+mod host;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,12 +16,11 @@ use highwater::{
     Assignor, Backoff, BoxError, Client, Commit, ConsumerRecord, Error, ErrorKind, GroupHandler,
     GroupProtocol, OffsetReset, Record, Start, TopicPartition,
 };
-use highwater_engine::settings::Properties;
-use highwater_engine::{Engine, Settings};
-use tempfile::TempDir;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
+
+use host::{Host, unique};
 
 /// Far longer than anything here takes.
 const LONG: Duration = Duration::from_secs(60);
@@ -29,34 +31,24 @@ struct Peer {
     client: Client,
     topic: String,
     group: String,
-    _engine: Option<(Engine, TempDir)>,
+    _host: Host,
 }
 
 impl Peer {
     async fn start() -> Self {
-        let (bootstrap, engine) = match std::env::var("HIGHWATER_BOOTSTRAP") {
-            Ok(bootstrap) => (bootstrap, None),
-            Err(_) => {
-                let dir = TempDir::new().unwrap();
-                let mut properties = Properties::embedded(dir.path());
-                properties.set("group.initial.rebalance.delay.ms", "0");
-                properties.set("group.min.session.timeout.ms", "500");
-                properties.set("group.consumer.min.heartbeat.interval.ms", "20");
-                properties.set("group.consumer.heartbeat.interval.ms", "50");
-                properties.set("offsets.topic.num.partitions", "3");
-                let engine = Engine::start(Settings::parse(&properties).unwrap()).unwrap();
-                (engine.local_addr().to_string(), Some((engine, dir)))
-            }
-        };
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let topic = format!("handler-{}-{count}", std::process::id());
-        let client = Client::builder(bootstrap).connect().await.unwrap();
+        let host = Host::start(&[
+            ("group.min.session.timeout.ms", "500"),
+            ("group.consumer.min.heartbeat.interval.ms", "20"),
+            ("group.consumer.heartbeat.interval.ms", "50"),
+            ("offsets.topic.num.partitions", "3"),
+        ]);
+        let topic = unique("handler");
+        let client = Client::builder(host.bootstrap()).connect().await.unwrap();
         let peer = Self {
             client,
             group: format!("g-{topic}"),
             topic,
-            _engine: engine,
+            _host: host,
         };
         peer.create(&peer.topic).await;
         peer

@@ -1,57 +1,28 @@
 //! A record costs the producer no allocation: what is allocated is for batches, requests and growing
 //! pages. Shown by an allocator that counts.
 #![allow(clippy::unwrap_used)]
-#![allow(unsafe_code)] // an allocator that counts is one
 
+#[path = "support/counting.rs"]
+mod counting;
 #[allow(dead_code, reason = "time is for the benches")]
 #[path = "../benches/support/cpu.rs"]
 mod cpu;
 mod support;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-
 use highwater::{Client, Record, TopicProducer};
 
-thread_local! {
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-}
-
-/// Counts the allocations of each thread.
-struct Counting;
-
-// SAFETY: every call goes to the system's allocator as it came; the counter is a plain cell that needs no memory.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.dealloc(place, layout) }
-    }
-
-    unsafe fn realloc(&self, place: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
-        ALLOCATIONS.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.realloc(place, layout, bytes) }
-    }
-}
-
 #[global_allocator]
-static COUNTING: Counting = Counting;
+static COUNTING: counting::Counting = counting::Counting;
 
 const RECORDS: usize = 50_000;
 
 /// Allocations of this thread, which runs the producer's tasks too, while `call` sends `RECORDS`
 /// records and they are acknowledged.
 async fn allocations(topic: &TopicProducer, call: impl AsyncFn(&TopicProducer)) -> usize {
-    let before = ALLOCATIONS.with(Cell::get);
+    let before = counting::allocations();
     call(topic).await;
     topic.producer().flush().await;
-    ALLOCATIONS.with(Cell::get) - before
+    counting::allocations() - before
 }
 
 #[tokio::test]

@@ -1,7 +1,9 @@
 //! Typed records against our own engine, in this process; or, with `HIGHWATER_BOOTSTRAP=host:port`, against any Kafka.
 #![allow(clippy::unwrap_used)]
 
-use std::sync::atomic::{AtomicU32, Ordering};
+#[path = "support/host.rs"]
+mod host;
+
 use std::time::Duration;
 
 use highwater::admin::NewTopic;
@@ -10,11 +12,10 @@ use highwater::{
     BoxError, Client, Commit, Consumer, ConsumerRecord, ErrorKind, OffsetReset, OnBadRecord,
     Record, Start, TypedConsumer, TypedProducer,
 };
-use highwater_engine::settings::Properties;
-use highwater_engine::{Engine, Settings};
 use serde::{Deserialize, Serialize};
-use tempfile::TempDir;
 use tokio::time::timeout;
+
+use host::{Host, unique};
 
 /// Far longer than anything here takes.
 const LONG: Duration = Duration::from_secs(60);
@@ -24,25 +25,15 @@ struct Peer {
     client: Client,
     topic: String,
     letters: String,
-    _engine: Option<(Engine, TempDir)>,
+    _host: Host,
 }
 
 impl Peer {
     async fn start() -> Self {
-        let (bootstrap, engine) = match std::env::var("HIGHWATER_BOOTSTRAP") {
-            Ok(bootstrap) => (bootstrap, None),
-            Err(_) => {
-                let dir = TempDir::new().unwrap();
-                let properties = Properties::embedded(dir.path());
-                let engine = Engine::start(Settings::parse(&properties).unwrap()).unwrap();
-                (engine.local_addr().to_string(), Some((engine, dir)))
-            }
-        };
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let topic = format!("typed-{}-{count}", std::process::id());
+        let host = Host::start(&[]);
+        let topic = unique("typed");
         let letters = format!("{topic}.DLT");
-        let client = Client::builder(bootstrap).connect().await.unwrap();
+        let client = Client::builder(host.bootstrap()).connect().await.unwrap();
         let topics = [&topic, &letters].map(|name| NewTopic::new(name).partitions(1));
         for created in client.admin().create_topics(topics).await.unwrap().values() {
             created.as_ref().unwrap();
@@ -51,7 +42,7 @@ impl Peer {
             client,
             topic,
             letters,
-            _engine: engine,
+            _host: host,
         }
     }
 

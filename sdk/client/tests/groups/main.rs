@@ -4,6 +4,8 @@
 mod classic;
 mod consumer;
 mod faults;
+#[path = "../support/host.rs"]
+mod host;
 mod pattern;
 mod peer;
 mod revoke;

@@ -1,7 +1,6 @@
 //! A cluster with a topic and a group, members that keep a diary, and what must hold of a group's diary.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,10 +9,9 @@ use highwater::{
     Client, Consumer, ConsumerBuilder, ConsumerRecord, GroupProtocol, OffsetReset, Rebalance,
     Record, TopicPartition,
 };
-use highwater_engine::settings::Properties;
-use highwater_engine::{Engine, Settings};
-use tempfile::TempDir;
 use tokio::time::timeout;
+
+use crate::host::{Host, unique};
 
 /// Far longer than anything here takes.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
@@ -23,35 +21,22 @@ pub(crate) struct Peer {
     pub(crate) client: Client,
     pub(crate) topic: String,
     pub(crate) group: String,
-    pub(crate) engine: Option<(Engine, TempDir)>,
+    pub(crate) host: Host,
 }
 
 impl Peer {
     pub(crate) async fn start() -> Self {
-        let (bootstrap, engine) = match std::env::var("HIGHWATER_BOOTSTRAP") {
-            Ok(bootstrap) => (bootstrap, None),
-            Err(_) => {
-                let dir = TempDir::new().unwrap();
-                let mut properties = Properties::embedded(dir.path());
-                properties.set("group.initial.rebalance.delay.ms", "0");
-                properties.set("group.min.session.timeout.ms", "500");
-                properties.set("group.consumer.min.heartbeat.interval.ms", "20");
-                properties.set("group.consumer.heartbeat.interval.ms", "50");
-                properties.set("group.consumer.min.session.timeout.ms", "500");
-                properties.set("group.consumer.session.timeout.ms", "6000");
-                properties.set("offsets.topic.num.partitions", "3");
-                let engine = Engine::start(Settings::parse(&properties).unwrap()).unwrap();
-                (engine.local_addr().to_string(), Some((engine, dir)))
-            }
-        };
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let name = format!(
-            "group-{}-{}",
-            std::process::id(),
-            COUNT.fetch_add(1, Ordering::Relaxed)
-        );
+        let host = Host::start(&[
+            ("group.min.session.timeout.ms", "500"),
+            ("group.consumer.min.heartbeat.interval.ms", "20"),
+            ("group.consumer.heartbeat.interval.ms", "50"),
+            ("group.consumer.min.session.timeout.ms", "500"),
+            ("group.consumer.session.timeout.ms", "6000"),
+            ("offsets.topic.num.partitions", "3"),
+        ]);
+        let name = unique("group");
         // Asking about a topic that was deleted must not make it again.
-        let client = Client::builder(bootstrap)
+        let client = Client::builder(host.bootstrap())
             .configure(|config| config.auto_create_topics = false)
             .connect()
             .await
@@ -64,16 +49,13 @@ impl Peer {
             client,
             group: format!("g-{name}"),
             topic: name,
-            engine,
+            host,
         }
     }
 
     /// Where to reach it.
     pub(crate) fn bootstrap(&self) -> String {
-        match &self.engine {
-            Some((engine, _)) => engine.local_addr().to_string(),
-            None => std::env::var("HIGHWATER_BOOTSTRAP").unwrap(),
-        }
+        self.host.bootstrap().to_owned()
     }
 
     /// Puts so many numbered records into the topic, evenly.
