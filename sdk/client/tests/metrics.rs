@@ -9,11 +9,11 @@ use std::sync::{Arc, Mutex};
 use highwater::testing::TestCluster;
 use highwater::{Record, Start};
 use metrics::{
-    Counter, CounterFn, Gauge, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder,
+    Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder,
     SharedString, Unit,
 };
 
-/// Counters as they are, histograms by how often something was recorded.
+/// Counters and gauges as they are, histograms by how often something was recorded.
 #[derive(Clone, Default)]
 struct Seen(Arc<Mutex<BTreeMap<String, Arc<Cell>>>>);
 
@@ -33,6 +33,25 @@ impl CounterFn for Cell {
 impl HistogramFn for Cell {
     fn record(&self, _: f64) {
         self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl GaugeFn for Cell {
+    fn increment(&self, _: f64) {
+        unreachable!("gauges are set");
+    }
+
+    fn decrement(&self, _: f64) {
+        unreachable!("gauges are set");
+    }
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a count"
+    )]
+    fn set(&self, value: f64) {
+        self.0.store(value as u64, Ordering::Relaxed);
     }
 }
 
@@ -62,8 +81,8 @@ impl Recorder for Seen {
         Counter::from_arc(self.cell(key))
     }
 
-    fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
-        Gauge::noop()
+    fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
+        Gauge::from_arc(self.cell(key))
     }
 
     fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
@@ -91,6 +110,12 @@ async fn records_batches_and_requests_are_counted_where_they_happen() {
     let batches = seen.get("kafka_producer_batch_size_bytes");
     assert_eq!(seen.get("kafka_client_request_total api=Produce"), batches);
     assert!((1..=10).contains(&batches), "{batches}");
+    let free = seen.get("kafka_producer_buffer_available_bytes client_id=highwater");
+    assert_eq!(free, 32 << 20, "all is settled");
+    assert_eq!(
+        seen.get("kafka_consumer_records_lag topic=t partition=0"),
+        0
+    );
     assert_eq!(seen.get("kafka_consumer_records_consumed_total"), 10);
     assert!(seen.get("kafka_client_request_latency_seconds api=Fetch") >= 1);
     assert!(seen.get("kafka_client_connection_creation_total") >= 1);

@@ -181,6 +181,8 @@ impl RecordBatch {
             });
         }
         measure::consumed(entries.len(), records.len());
+        let lag = source.high_watermark - header.next_offset().get();
+        measure::lag(source.topic, source.partition, lag);
         Ok(Self(Arc::new(Inner {
             topic: Arc::clone(source.topic),
             partition: source.partition,

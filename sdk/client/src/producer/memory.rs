@@ -94,6 +94,11 @@ impl Memory {
         }
     }
 
+    /// Bytes that nobody has.
+    pub(crate) fn free(&self) -> usize {
+        self.free.available_permits()
+    }
+
     pub(crate) fn try_take(&self, bytes: usize) -> bool {
         let Ok(bytes) = u32::try_from(bytes) else {
             return false;
@@ -124,7 +129,7 @@ impl Memory {
 
     /// Whether nothing is taken.
     pub(crate) fn is_untouched(&self) -> bool {
-        self.free.available_permits() == self.total
+        self.free() == self.total
     }
 
     /// Whether somebody waits: batches should go out, full or not.

@@ -163,6 +163,10 @@ impl Shared {
 
     pub(super) fn apply(&self, verdict: Verdict) {
         self.memory.give(verdict.released);
+        if !verdict.settled.is_empty() {
+            let client_id = &self.client.shared.config().client_id;
+            measure::buffer_available(client_id, self.memory.free());
+        }
         if let Some(page) = verdict.page {
             self.pages.keep_page(page);
         }

@@ -3,6 +3,7 @@
 //! Each function is one happening, named by its place in the code; what it is called outside is in the table below, which
 //! `docs/sdk/telemetry.md` explains.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::Error;
@@ -28,8 +29,10 @@ names! {
     RECORDS_SENT = "kafka_producer_record_send_total";
     RECORDS_FAILED = "kafka_producer_record_error_total";
     BATCH_BYTES = "kafka_producer_batch_size_bytes";
+    BUFFER_AVAILABLE = "kafka_producer_buffer_available_bytes";
     RECORDS_CONSUMED = "kafka_consumer_records_consumed_total";
     BYTES_CONSUMED = "kafka_consumer_bytes_consumed_total";
+    LAG = "kafka_consumer_records_lag";
     REBALANCES = "kafka_consumer_rebalance_total";
     COMMITS = "kafka_consumer_commit_total";
     COMMITS_FAILED = "kafka_consumer_commit_failure_total";
@@ -86,12 +89,38 @@ pub(crate) fn batch_sent(bytes: usize) {
     });
 }
 
+/// So much of a producer's memory is free, now that a batch is settled.
+pub(crate) fn buffer_available(client_id: &str, bytes: usize) {
+    measured!(client_id, bytes => {
+        metrics::gauge!(BUFFER_AVAILABLE, "client_id" => client_id.to_owned()).set(magnitude(bytes as u64));
+    });
+}
+
 /// A batch was handed to the application.
 pub(crate) fn consumed(records: usize, bytes: usize) {
     measured!(records, bytes => {
         metrics::counter!(RECORDS_CONSUMED).increment(records as u64);
         metrics::counter!(BYTES_CONSUMED).increment(bytes as u64);
     });
+}
+
+/// So many offsets lie between a batch that was handed out and the high watermark that came with it.
+pub(crate) fn lag(topic: &Arc<str>, partition: i32, offsets: i64) {
+    measured!(topic, partition, offsets => {
+        let labels = vec![
+            metrics::Label::new("topic", Arc::clone(topic)),
+            metrics::Label::new("partition", partition.to_string()),
+        ];
+        let offsets = u64::try_from(offsets).unwrap_or(0);
+        metrics::gauge!(LAG, labels).set(magnitude(offsets));
+    });
+}
+
+/// As gauges have it: exact below 2^53.
+#[cfg(feature = "metrics")]
+#[expect(clippy::cast_precision_loss, reason = "so says the comment")]
+fn magnitude(count: u64) -> f64 {
+    count as f64
 }
 
 /// A member's partitions changed.
