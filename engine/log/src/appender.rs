@@ -266,6 +266,10 @@ impl Active {
         Surplus {
             file: self.file.clone(),
             bytes: self.bytes,
+    }
+
+    /// Whether space will soon be short, and there is more to be had for the segment.
+    pub(crate) fn wants_space(&self, config: &Config) -> bool {
             fence: fence.clone(),
         }
     }
@@ -276,15 +280,22 @@ impl Active {
         self.is_syncing = true;
     }
 
-    /// It has ended, and may have taken what came meanwhile. Now is the time to allocate what will soon be needed: beside a
-    /// sync that waits, as an append does, for the file's block map.
-    pub(crate) fn taken_back(&mut self, config: &Config) {
+    /// It has ended, and may have taken what came meanwhile.
+    pub(crate) fn taken_back(&mut self) {
         self.handed_over = self.bytes;
         self.is_syncing = false;
         let left = self.allocated.saturating_sub(self.bytes);
-        if self.allocated > self.bytes && left < ALLOCATED_LEFT_MIN.min(self.allocated / 8) {
+        self.allocated > self.bytes
+            && left < ALLOCATED_LEFT_MIN.min(self.allocated / 8)
+            && self.step_from(config, self.allocated) > self.allocated
+    }
+
+    /// Allocates what will soon be needed. Not while a sync is under way: that waits, as an append does, for the file's block
+    /// map.
+    pub(crate) fn take_space(&mut self, config: &Config) {
+        if self.wants_space(config) {
             let wanted = self.step_from(config, self.allocated);
-            if wanted > self.allocated && self.file.allocate(wanted).is_ok() {
+            if self.file.allocate(wanted).is_ok() {
                 self.allocated = wanted;
             }
         }

@@ -322,6 +322,20 @@ impl Log {
         if let Err(source) = outcome {
             self.fence
                 .raise(&format!("cannot sync {}: {source}", self.dir.display()));
+    /// Whether [`Log::take_space`] has something to do.
+    #[must_use]
+    pub fn wants_space(&self) -> bool {
+        !self.is_closed && self.active.wants_space(&self.config)
+    }
+
+    /// Takes the space that will soon be needed, which may wait for the device: to be called between two syncs, after those who
+    /// waited for the first were told. What is not taken here an append takes.
+    pub fn take_space(&mut self) {
+        if !self.is_closed {
+            self.active.take_space(&self.config);
+        }
+    }
+
             return Err(Error::Failed {
                 operation: "sync",
                 path: self.dir.clone(),
@@ -330,7 +344,7 @@ impl Log {
         }
         self.fence.check()?;
         self.unsynced.synced(ticket, self.end);
-        self.active.taken_back(&self.config);
+        self.active.taken_back();
         Ok(())
     }
 

@@ -284,3 +284,20 @@ fn what_a_log_will_need_soon_is_taken_when_a_sync_has_ended() {
     assert_eq!(during, 0, "no append had to ask for more");
     assert!(bed.world.disk().used() < 3 * log.size_bytes());
 }
+#[test]
+fn a_closed_log_takes_no_space_any_more() {
+    let (bed, mut log) = Bed::new(Config::default());
+    // Until little of what was allocated is left.
+    while !log.wants_space() {
+        append(&mut log, &batch(0, 1_000, 10_000)).expect("appended");
+    }
+    let ticket = log.close().expect("it closes");
+    let outcome = bed.world.run(ticket.sync(&bed.reactor));
+    log.synced(&ticket, outcome).expect("synced");
+    log.take_space();
+    let taken = bed.world.disk().used();
+    assert!(taken < log.size_bytes() + 2_000, "{taken}");
+    assert!(!log.wants_space());
+}
+
+        log.take_space();

@@ -68,6 +68,7 @@ async fn rounds(inner: Rc<Inner>) {
             inner.fenced();
         } else {
             inner.synced(&ticket, outcome);
+            inner.take_space().await;
         }
     }
     inner.commit.running.set(false);

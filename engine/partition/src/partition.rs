@@ -364,6 +364,22 @@ impl Inner {
         woken.wake();
     }
 
+    /// Takes the space that the log will soon need, once those whom the last round has woken had their turn.
+    pub(crate) async fn take_space(&self) {
+        if self
+            .core
+            .borrow()
+            .log
+            .as_ref()
+            .is_some_and(Log::wants_space)
+        {
+            self.host.reactor().yield_now().await;
+            if let Some(log) = &mut self.core.borrow_mut().log {
+                log.take_space();
+            }
+        }
+    }
+
     /// The directory is fenced: nobody here is promised anything any more.
     pub(crate) fn fenced(&self) {
         let mut core = self.core.borrow_mut();

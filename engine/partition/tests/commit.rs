@@ -4,12 +4,14 @@ mod common;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use common::*;
 use highwater_partition::{Admission, Config, Lost};
 use highwater_reactor::local::join_all;
-use highwater_reactor::sim::Operation;
+use highwater_reactor::sim::{Disk, Operation};
 use highwater_record::Offset;
 
 #[test]
@@ -246,6 +248,88 @@ fn closing_keeps_what_was_promised_and_tells_those_who_watch() {
             Err(Lost::Closed)
         );
         assert!(partition.close().await.is_err());
+    });
+}
+
+#[test]
+fn a_close_right_after_a_roll_by_age_leaves_one_snapshot_of_that_offset() {
+    for seed in 0..50 {
+        let bed = Bed::new(seed);
+        let host = bed.host();
+        bed.world.run(async {
+            let config = flushed();
+            let log = highwater_log::Config {
+                segment_ms: 1_000,
+                ..config.log
+            };
+            let config = Config { log, ..config };
+            let partition = bed.create(&host, config.clone()).await;
+            let batch = records(3, 10, bed.now_ms()).from(1, 0, 0);
+            let placed = place(&partition, &batch);
+            partition.committed(placed.end()).await.expect("kept");
+            bed.reactor.sleep(Duration::from_secs(2)).await;
+            // A new segment begins at the log's end, and a snapshot of that offset is sent for.
+            partition.tick();
+            if seed % 2 == 0 {
+                let some = Duration::from_micros(bed.reactor.random_u64() % 2_000);
+                bed.reactor.sleep(some).await;
+            }
+            assert_eq!(partition.close().await.expect("closed"), placed.end());
+            assert!(!host.fence().is_raised());
+            let entries = bed.reactor.list(&Bed::dir()).expect("listed");
+            let names = entries.iter().map(|entry| entry.name.to_string_lossy());
+            let names: Vec<_> = names.filter(|name| name.contains(".snapshot")).collect();
+            assert_eq!(names, ["00000000000000000003.snapshot"]);
+            let (again, recovered) = bed.open(&bed.host(), config, placed.end(), true).await;
+            assert_eq!(recovered.snapshot, Some(placed.end()));
+            assert!(matches!(place(&again, &batch), Admission::Repeated { .. }));
+        });
+    }
+}
+
+/// Notes how often space had been allocated when it was woken.
+struct Told {
+    disk: Disk,
+    allocations: Mutex<Option<u64>>,
+}
+
+impl Wake for Told {
+    fn wake(self: Arc<Self>) {
+        let allocations = self.disk.count(Operation::Allocate);
+        *self.allocations.lock().expect("whole") = Some(allocations);
+    }
+}
+
+#[test]
+fn who_waits_for_a_sync_is_told_before_space_is_taken_for_what_comes() {
+    let bed = Bed::new(14);
+    let host = bed.host();
+    bed.world.run(async {
+        let partition = bed.create(&host, flushed()).await;
+        let allocations = || bed.world.disk().count(Operation::Allocate);
+        let mut between = 0;
+        for at in 0..300 {
+            let before = allocations();
+            let placed = place(&partition, &records(1, 10_000, bed.now_ms()));
+            let placed_after = allocations();
+            if at > 150 {
+                assert_eq!(before, placed_after, "no batch waits for it");
+            }
+            let told = Arc::new(Told {
+                disk: bed.world.disk(),
+                allocations: Mutex::default(),
+            });
+            let waker = Waker::from(Arc::clone(&told));
+            let mut promise = Box::pin(partition.committed(placed.end()));
+            let asked = promise.as_mut().poll(&mut Context::from_waker(&waker));
+            assert!(asked.is_pending());
+            bed.reactor.sleep(Duration::from_millis(100)).await;
+            let then = *told.allocations.lock().expect("whole");
+            assert_eq!(then, Some(placed_after), "whoever waits is told first");
+            promise.await.expect("kept");
+            between += allocations() - placed_after;
+        }
+        assert!(between > 0, "it is taken between two rounds");
     });
 }
 
