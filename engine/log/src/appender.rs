@@ -18,6 +18,7 @@ use crate::names::{self, Kind};
 use crate::roll;
 use crate::segment::{Indexing, Segment, Shelf};
 use crate::small_file;
+use crate::surplus::Surplus;
 
 /// Nothing is allocated ahead for a segment smaller than this: a machine may have ten thousand that stay so.
 const ALLOCATE_FROM_BYTES: u64 = 64 << 10;
@@ -75,22 +76,6 @@ impl Fresh {
     pub fn start_writeback(&self) -> Result<(), Error> {
         let started = self.file.start_writeback(self.position, self.len);
         started.map_err(|error| Error::write(&self.fence, "write back", self.file.path(), error))
-    }
-}
-
-/// What a finished segment has allocated and not used. Owns its handle, so that it can be given back on any thread.
-#[derive(Debug)]
-pub(crate) struct Surplus {
-    file: File,
-    bytes: u64,
-    fence: Fence,
-}
-
-impl Surplus {
-    /// Gives it back. The file must not have grown since.
-    pub(crate) fn give_back(&self) -> Result<(), Error> {
-        let trimmed = self.file.set_len(self.bytes);
-        trimmed.map_err(|error| Error::write(&self.fence, "trim", self.file.path(), error))
     }
 }
 
@@ -264,12 +249,9 @@ impl Active {
     /// What it has allocated ahead, once it is sealed and nothing is appended any more.
     pub(crate) fn surplus(&self, fence: &Fence) -> Surplus {
         Surplus {
+            base: self.base,
             file: self.file.clone(),
             bytes: self.bytes,
-    }
-
-    /// Whether space will soon be short, and there is more to be had for the segment.
-    pub(crate) fn wants_space(&self, config: &Config) -> bool {
             fence: fence.clone(),
         }
     }
@@ -284,6 +266,10 @@ impl Active {
     pub(crate) fn taken_back(&mut self) {
         self.handed_over = self.bytes;
         self.is_syncing = false;
+    }
+
+    /// Whether space will soon be short, and there is more to be had for the segment.
+    pub(crate) fn wants_space(&self, config: &Config) -> bool {
         let left = self.allocated.saturating_sub(self.bytes);
         self.allocated > self.bytes
             && left < ALLOCATED_LEFT_MIN.min(self.allocated / 8)

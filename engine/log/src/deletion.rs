@@ -102,6 +102,7 @@ impl Log {
             self.checkpointed = self.checkpointed.min(end);
             self.places.clear();
             self.recent.clear();
+            self.give_back_owed();
             self.remove_snapshots_above(end)?;
         }
         let mut epochs = self.epochs.clone();

@@ -26,6 +26,7 @@ mod scan;
 mod segment;
 mod small_file;
 mod snapshots;
+mod surplus;
 mod sweep;
 mod sync;
 mod time_lookup;

@@ -11,7 +11,7 @@ use highwater_record::{LeaderEpoch, Offset, Stamped};
 use smallvec::smallvec;
 use uuid::Uuid;
 
-use crate::appender::{Active, Fresh, Surplus};
+use crate::appender::{Active, Fresh};
 use crate::checkpoint;
 use crate::config::Config;
 use crate::deletion::Graveyard;
@@ -23,6 +23,7 @@ use crate::retention::RetentionClock;
 use crate::roll::{self, Incoming};
 use crate::segment::{Segment, Shelf};
 use crate::small_file;
+use crate::surplus::Owed;
 use crate::sync::{Finished, Place, SyncTicket, Unsynced};
 
 /// Where a batch was put.
@@ -78,6 +79,7 @@ pub struct Log {
     /// The recovery point that has been written down. Invariant: `checkpointed <= durable_offset`.
     pub(crate) checkpointed: Offset,
     pub(crate) errands: Errands,
+    pub(crate) owed: Owed,
 }
 
 impl Log {
@@ -154,10 +156,12 @@ impl Log {
             cleaned: Offset::ZERO,
             checkpointed: Offset::ZERO,
             errands: Errands::new(reactor),
+            owed: Owed::default(),
         })
     }
 
-    /// Appends a batch, whose base offset must be [`Log::end_offset`], by one write into the page cache.
+    /// Appends a batch, whose base offset must be [`Log::end_offset`], by one write into the page cache; two where it begins in
+    /// a block that a sync is or was at work on.
     ///
     /// # Errors
     /// Nothing is appended then: [`Error::Full`] (may go through later), [`Error::TooLarge`], [`Error::Failed`] and
@@ -253,22 +257,6 @@ impl Log {
         Ok(base)
     }
 
-    /// Gives back what was allocated ahead of a finished segment: away from the shard, because a file system that discards
-    /// what it frees waits for the device.
-    fn give_back(&self, surplus: Surplus) {
-        let told = |given: Result<(), Error>| {
-            if let Err(error) = given {
-                tracing::warn!(%error, "space allocated ahead was not given back");
-            }
-        };
-        if self.errands.are_many() {
-            return told(surplus.give_back());
-        }
-        let given = self.errands.run(move |_| surplus.give_back());
-        let given = async move { given.await.map_or((), told) };
-        self.reactor.spawn(given).detach();
-    }
-
     /// Begins a new segment when the active one has waited `segment.ms` though nothing came; returns its base offset.
     ///
     /// # Errors
@@ -322,6 +310,18 @@ impl Log {
         if let Err(source) = outcome {
             self.fence
                 .raise(&format!("cannot sync {}: {source}", self.dir.display()));
+            return Err(Error::Failed {
+                operation: "sync",
+                path: self.dir.clone(),
+                source,
+            });
+        }
+        self.fence.check()?;
+        self.unsynced.synced(ticket, self.end);
+        self.active.taken_back();
+        Ok(())
+    }
+
     /// Whether [`Log::take_space`] has something to do.
     #[must_use]
     pub fn wants_space(&self) -> bool {
@@ -334,18 +334,6 @@ impl Log {
         if !self.is_closed {
             self.active.take_space(&self.config);
         }
-    }
-
-            return Err(Error::Failed {
-                operation: "sync",
-                path: self.dir.clone(),
-                source,
-            });
-        }
-        self.fence.check()?;
-        self.unsynced.synced(ticket, self.end);
-        self.active.taken_back();
-        Ok(())
     }
 
     /// What has been appended to the active segment since the last time, for its write-back to be started; `None` when
@@ -387,6 +375,12 @@ impl Log {
         Ok(())
     }
 
+    /// Resolves when nothing is done for the log away from its shard any more: before it is closed, so that what is left of it
+    /// comes from one hand. Does not borrow the log.
+    pub fn end_errands(&self) -> impl Future<Output = ()> + use<> {
+        self.errands.ended()
+    }
+
     /// Takes other settings, from the next decision on.
     pub fn reconfigure(&mut self, config: Config) {
         self.config = config;
@@ -400,13 +394,8 @@ impl Log {
     /// [`Error::Full`], [`Error::Failed`], [`Error::Fenced`]: the log counts as not closed, and recovery will look at it.
     pub fn close(&mut self) -> Result<SyncTicket, Error> {
         self.fence.check()?;
-        let unfinished = self.errands.under_way();
         self.errands.draw_line();
-        for segment in self.sealed.iter().rev().take(unfinished) {
-            let file = segment.open_log(&self.reactor, &self.dir)?;
-            let trimmed = file.set_len(segment.bytes);
-            trimmed.map_err(|error| Error::write(&self.fence, "trim", file.path(), error))?;
-        }
+        self.settle_owed()?;
         self.forget_epochs_below_start()?;
         let shelf = Shelf {
             reactor: &self.reactor,

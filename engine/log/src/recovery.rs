@@ -22,6 +22,7 @@ use crate::retention::RetentionClock;
 use crate::scan::Recovery;
 use crate::segment::{Segment, Shelf};
 use crate::small_file;
+use crate::surplus::Owed;
 use crate::sweep::sweep;
 use crate::sync::Unsynced;
 use crate::uuid_text;
@@ -151,6 +152,7 @@ impl Log {
             cleaned: Offset::ZERO,
             checkpointed: believed_checkpoint,
             errands: Errands::new(reactor),
+            owed: Owed::default(),
             config,
             dir,
         };

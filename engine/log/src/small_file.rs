@@ -1,7 +1,7 @@
 //! Small files that are replaced whole: `partition.metadata`, `leader-epoch-checkpoint`, producer snapshots.
 //!
-//! Written beside and renamed, on any thread, and not synced: the next sync ticket carries the file and its directory. After a power
-//! cut the file is the old one, the new one, or empty; whoever reads it tells which.
+//! Written beside and renamed, on any thread. Where it is not synced in between, the next sync ticket carries the file and its
+//! directory: after a power cut the file is the old one, the new one, or empty; whoever reads it tells which.
 
 use std::path::{Path, PathBuf};
 
@@ -24,19 +24,38 @@ pub(crate) fn replace(
     path: &Path,
     bytes: &[u8],
 ) -> Result<File, Error> {
-    let temporary = temporary(path);
+    let file = write_beside(files, fence, path, bytes)?;
+    put_in_place(files, fence, path)?;
+    Ok(file)
+}
+
+/// Writes what is to replace a file beside it.
+pub(crate) fn write_beside(
+    files: &FileSystem,
+    fence: &Fence,
+    path: &Path,
+    bytes: &[u8],
+) -> Result<File, Error> {
     let written = files
-        .open(&temporary, OpenOptions::TRUNCATE)
-        .and_then(|file| {
-            file.append_at(0, &[bytes])?;
-            files.rename(&temporary, path)?;
-            Ok(file)
-        });
+        .open(&temporary(path), OpenOptions::TRUNCATE)
+        .and_then(|file| file.append_at(0, &[bytes]).map(|()| file));
     written.map_err(|error| {
-        // What is left of it is swept when the log is opened next.
-        let _ = files.remove_file(&temporary);
+        drop_beside(files, path);
         Error::write(fence, "write", path, error)
     })
+}
+
+/// Has what was written beside a file take its place.
+pub(crate) fn put_in_place(files: &FileSystem, fence: &Fence, path: &Path) -> Result<(), Error> {
+    files.rename(&temporary(path), path).map_err(|error| {
+        drop_beside(files, path);
+        Error::write(fence, "write", path, error)
+    })
+}
+
+/// Removes what was written beside a file. What is left of it is swept when the log is opened next.
+pub(crate) fn drop_beside(files: &FileSystem, path: &Path) {
+    let _ = files.remove_file(&temporary(path));
 }
 
 /// Reads a file; `None` when it is not there.

@@ -5,7 +5,7 @@
 use std::future::Future;
 use std::path::Path;
 
-use highwater_reactor::{Entry, File, FileSystem};
+use highwater_reactor::{Entry, FileSystem};
 use highwater_record::Offset;
 
 use crate::error::Error;
@@ -46,12 +46,17 @@ impl Log {
         let path = names::path(&self.dir, offset, Kind::Snapshot);
         let files = self.reactor.file_system();
         let file = small_file::replace(&files, &self.fence, &path, bytes)?;
-        self.note_snapshot(file);
+        self.unsynced.file(file);
+        self.unsynced.directory(&self.dir);
         Ok(())
     }
 
-    /// Has a snapshot written away from the shard, and all but the newest `kept` removed; [`Log::note_snapshot`] wants to know
-    /// its file. `None`: the log was cut, closed or deleted before that began.
+    /// Has a snapshot written, synced and given its name away from the shard, and all but the newest `kept` removed. `None`: the
+    /// log was cut, closed or deleted before that was done.
+    ///
+    /// No ticket carries it. Its name is as durable as the next sync of the directory makes it; before that a power cut costs the
+    /// next start a longer read. It may reach the device before the log it tells of: who opens the log removes what lies beyond
+    /// its end.
     ///
     /// # Errors
     /// [`Error::Full`], [`Error::Failed`], [`Error::Fenced`].
@@ -60,32 +65,45 @@ impl Log {
         offset: Offset,
         bytes: Vec<u8>,
         kept: usize,
-    ) -> impl Future<Output = Option<Result<File, Error>>> + 'static {
-        let (dir, fence) = (self.dir.clone(), self.fence.clone());
-        self.errands.run(move |files| {
-            fence.check()?;
-            let path = names::path(&dir, offset, Kind::Snapshot);
-            let file = small_file::replace(files, &fence, &path, &bytes)?;
-            remove_surplus(files, &dir, kept);
-            Ok(file)
-        })
-    }
-
-    /// A snapshot was written; the next ticket makes it durable.
-    pub fn note_snapshot(&mut self, file: File) {
-        if !self.is_closed {
-            self.unsynced.file(file);
-            self.unsynced.directory(&self.dir);
+    ) -> impl Future<Output = Option<Result<(), Error>>> + use<> {
+        let asking = self.errands.asking();
+        let counted = asking.counted();
+        let (reactor, fence, dir) = (self.reactor.clone(), self.fence.clone(), self.dir.clone());
+        let path = names::path(&dir, offset, Kind::Snapshot);
+        let (to, guard) = (path.clone(), fence.clone());
+        let written = asking.run(move |files| {
+            guard.check()?;
+            small_file::write_beside(files, &guard, &to, &bytes)
+        });
+        async move {
+            let _counted = counted;
+            let file = match written.await? {
+                Ok(file) => file,
+                Err(error) => return Some(Err(error)),
+            };
+            let synced = reactor.sync_data(&file).await;
+            let synced = synced.map_err(|error| Error::write(&fence, "sync", &path, error));
+            let placed = asking.run(move |files| {
+                if let Err(error) = synced.and_then(|()| fence.check()) {
+                    small_file::drop_beside(files, &path);
+                    return Err(error);
+                }
+                small_file::put_in_place(files, &fence, &path)?;
+                remove_surplus(files, &dir, kept);
+                Ok(())
+            });
+            placed.await
         }
     }
 
-    /// Removes a snapshot, if it is there.
+    /// Removes a snapshot, if it is there; the next ticket makes that durable.
     ///
     /// # Errors
     /// [`Error::Full`], [`Error::Failed`], [`Error::Fenced`].
     pub fn remove_snapshot(&mut self, offset: Offset) -> Result<(), Error> {
         self.fence.check()?;
         let path = names::path(&self.dir, offset, Kind::Snapshot);
+        self.unsynced.directory(&self.dir);
         small_file::remove(&self.reactor, &self.fence, &path)
     }
 

@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use common::*;
 use highwater_log::{Config, Fence, Log};
-use highwater_reactor::Reactor;
 use highwater_reactor::sim::{Crash, Operation, World};
+use highwater_reactor::{File, Reactor};
 use highwater_record::Offset;
 
 const EIO: i32 = 5;
+const ENOSPC: i32 = 28;
 const DIR: &str = "/data/orders-0";
 
 struct Bed {
@@ -24,7 +25,11 @@ struct Bed {
 
 impl Bed {
     fn new(config: Config) -> (Bed, Log) {
-        let world = World::new(3);
+        Bed::seeded(3, config)
+    }
+
+    fn seeded(seed: u64, config: Config) -> (Bed, Log) {
+        let world = World::new(seed);
         let reactor = world.shard(0);
         reactor.create_dir_all(Path::new("/data")).expect("made");
         world.run(reactor.sync_dir(Path::new("/"))).expect("synced");
@@ -143,7 +148,7 @@ fn a_refused_batch_behind_a_sync_leaves_nothing() {
         let (mut bed, mut log) = Bed::new(Config::default());
         append(&mut log, &batch(0, 1_000, 3_000)).expect("appended");
         bed.sync(&mut log);
-        bed.world.disk().fail(Operation::Write, nth, 28);
+        bed.world.disk().fail(Operation::Write, nth, ENOSPC);
         append(&mut log, &batch(1, 1_001, 9_000)).expect_err("no room");
         assert!(!bed.fence.is_raised());
         append(&mut log, &batch(2, 1_002, 2_000)).expect("there is room again");
@@ -208,6 +213,22 @@ fn a_log_that_is_cut_after_a_roll_keeps_what_is_written_then() {
 }
 
 #[test]
+fn what_a_cut_kept_from_being_given_back_is_given_back_after_it() {
+    let (bed, mut log) = Bed::new(ahead());
+    for mark in 0..10 {
+        append(&mut log, &batch(mark, 1_000, 10_000)).expect("appended");
+    }
+    append(&mut log, &batch(10, 1_000, 60_000)).expect("appended");
+    append(&mut log, &batch(11, 1_000, 10)).expect("appended");
+    // Within the second segment; the first is to be trimmed and has not been yet.
+    log.truncate_to(Offset::new(11)).expect("cut");
+    assert!(bed.world.disk().used() > log.size_bytes() + 20_000);
+    bed.settle();
+    let taken = bed.world.disk().used();
+    assert!(taken < log.size_bytes() + 2_000, "{taken}");
+}
+
+#[test]
 fn space_that_cannot_be_given_back_for_a_broken_disk_fences() {
     let (bed, mut log) = Bed::new(ahead());
     append(&mut log, &batch(0, 1_000, 100_000)).expect("appended");
@@ -221,21 +242,74 @@ fn space_that_cannot_be_given_back_for_a_broken_disk_fences() {
 #[test]
 fn of_the_snapshots_the_newest_stay() {
     let (mut bed, mut log) = Bed::new(Config::default());
-    for mark in 0..5 {
+    append(&mut log, &batch(0, 1_000, 10)).expect("appended");
+    bed.sync(&mut log);
+    for mark in 1..5 {
         append(&mut log, &batch(mark, 1_000, 10)).expect("appended");
         let written = log.send_snapshot(log.end_offset(), vec![7; 10], 3);
-        let file = bed.world.run(written).expect("nothing stood against it");
-        log.note_snapshot(file.expect("written"));
+        let written = bed.world.run(written).expect("nothing stood against it");
+        written.expect("written");
     }
     assert_eq!(
         log.snapshots().expect("listed"),
         [3, 4, 5].map(Offset::new).to_vec()
     );
+    // Of its own it has synced what is in it, not its name.
+    let ticket = log.sync_ticket().expect("a ticket");
+    let is_one = |file: &File| {
+        file.path()
+            .extension()
+            .is_some_and(|kind| kind == "snapshot")
+    };
+    assert!(!ticket.files().iter().any(is_one), "no ticket carries it");
+    assert!(ticket.directories().is_empty(), "nor its name");
     bed.sync(&mut log);
+    let named = bed.world.run(bed.reactor.sync_dir(Path::new(DIR)));
+    named.expect("synced");
     drop(log);
     let log = bed.reopen(Crash::LoseUnsynced, Offset::ZERO);
     let last = log.read_snapshot(Offset::new(5)).expect("read");
-    assert_eq!(last, Some(vec![7; 10]), "the ticket carried it");
+    assert_eq!(last, Some(vec![7; 10]));
+}
+
+#[test]
+fn a_snapshot_that_cannot_be_synced_is_not_there() {
+    for (code, fences) in [(ENOSPC, false), (EIO, true)] {
+        let (mut bed, mut log) = Bed::new(Config::default());
+        append(&mut log, &batch(0, 1_000, 10)).expect("appended");
+        bed.sync(&mut log);
+        bed.world.disk().fail(Operation::Sync, 1, code);
+        let written = log.send_snapshot(log.end_offset(), vec![7; 10], 3);
+        let written = bed.world.run(written).expect("no line was drawn");
+        written.expect_err("the sync fails");
+        assert_eq!(bed.fence.is_raised(), fences, "{code}");
+        let left = bed.reactor.list(Path::new(DIR)).expect("listed");
+        let left = left.iter().filter(|entry| {
+            let name = entry.name.to_string_lossy();
+            name.contains("snapshot")
+        });
+        assert_eq!(left.count(), 0, "{code}");
+        drop(log);
+        let log = bed.reopen(Crash::KeepAll, Offset::ZERO);
+        assert_eq!(marks(&log), [0]);
+    }
+}
+
+#[test]
+fn nothing_is_done_for_a_log_any_more_when_its_errands_have_ended() {
+    for seed in 0..20 {
+        let (bed, mut log) = Bed::seeded(seed, ahead());
+        append(&mut log, &batch(0, 1_000, 100_000)).expect("appended");
+        append(&mut log, &batch(1, 1_000, 60_000)).expect("appended");
+        let written = log.send_snapshot(Offset::new(1), vec![7; 10], 3);
+        bed.reactor.spawn(written).detach();
+        bed.world.run(log.end_errands());
+        let names = || bed.reactor.list(Path::new(DIR)).expect("listed");
+        let (then, taken) = (names(), bed.world.disk().used());
+        assert_eq!(bed.snapshots(), 1, "what was begun has come to its end");
+        bed.settle();
+        assert_eq!((names(), bed.world.disk().used()), (then, taken));
+    }
 }
 
 #[test]
@@ -248,6 +322,22 @@ fn no_snapshot_of_a_deleted_log_comes_into_one_that_took_its_place() {
     assert!(bed.world.run(written).is_none());
     assert_eq!(bed.snapshots(), 0);
     drop(log);
+}
+
+#[test]
+fn a_closed_log_takes_no_space_any_more() {
+    let (bed, mut log) = Bed::new(Config::default());
+    // Until little of what was allocated is left.
+    while !log.wants_space() {
+        append(&mut log, &batch(0, 1_000, 10_000)).expect("appended");
+    }
+    let ticket = log.close().expect("it closes");
+    let outcome = bed.world.run(ticket.sync(&bed.reactor));
+    log.synced(&ticket, outcome).expect("synced");
+    log.take_space();
+    let taken = bed.world.disk().used();
+    assert!(taken < log.size_bytes() + 2_000, "{taken}");
+    assert!(!log.wants_space());
 }
 
 #[test]
@@ -280,24 +370,8 @@ fn what_a_log_will_need_soon_is_taken_when_a_sync_has_ended() {
             during += bed.world.disk().count(Operation::Allocate) - before;
         }
         bed.sync(&mut log);
+        log.take_space();
     }
     assert_eq!(during, 0, "no append had to ask for more");
     assert!(bed.world.disk().used() < 3 * log.size_bytes());
 }
-#[test]
-fn a_closed_log_takes_no_space_any_more() {
-    let (bed, mut log) = Bed::new(Config::default());
-    // Until little of what was allocated is left.
-    while !log.wants_space() {
-        append(&mut log, &batch(0, 1_000, 10_000)).expect("appended");
-    }
-    let ticket = log.close().expect("it closes");
-    let outcome = bed.world.run(ticket.sync(&bed.reactor));
-    log.synced(&ticket, outcome).expect("synced");
-    log.take_space();
-    let taken = bed.world.disk().used();
-    assert!(taken < log.size_bytes() + 2_000, "{taken}");
-    assert!(!log.wants_space());
-}
-
-        log.take_space();

@@ -444,16 +444,8 @@ impl Inner {
         let noted = async move {
             let written = written.await;
             inner.snapshot_under_way.set(false);
-            match written {
-                Some(Ok(file)) => {
-                    if let Some(log) = inner.core.borrow_mut().log.as_mut() {
-                        log.note_snapshot(file);
-                    }
-                }
-                Some(Err(error)) => {
-                    tracing::warn!(%error, %offset, dir = %inner.dir.display(), "producer snapshot not written");
-                }
-                None => {}
+            if let Some(Err(error)) = written {
+                tracing::warn!(%error, %offset, dir = %inner.dir.display(), "producer snapshot not written");
             }
         };
         self.host.reactor().spawn(noted).detach();

@@ -190,7 +190,7 @@ impl Partition {
     }
 
     /// Ends the partition: everyone who waits is told, and the directory is renamed. Returns its new path, for
-    /// `DataDir::remove_deleted` once `file.delete.delay.ms` is over; `None` when it was deleted before.
+    /// `Reactor::remove_large_dir` once `file.delete.delay.ms` is over; `None` when it was deleted before.
     ///
     /// # Errors
     /// [`Error::Log`] when the directory cannot be renamed.
@@ -229,8 +229,16 @@ impl Core {
 impl Inner {
     /// Writes what only a clean end writes.
     async fn finish(&self) -> Result<Offset, Error> {
+        // One of them may be about to write the snapshot of the same offset.
+        let errands = self.core.borrow().log_if_there().map(Log::end_errands);
+        if let Some(errands) = errands {
+            errands.await;
+        }
         let ticket = {
             let mut core = self.core.borrow_mut();
+            if core.log_if_there().is_none() {
+                return Err(Error::Fenced);
+            }
             let log_end = core.state.log_end();
             let snapshot = core.snapshot(log_end);
             core.write_snapshot(snapshot);
