@@ -1,5 +1,6 @@
 //! Threads for work that blocks: a bounded number of them, a bounded line of jobs per shard, and a panic that comes
-//! back to the one who asked. It does not know what the work is.
+//! back to the one who asked. It does not know what the work is, only that slow jobs must not keep the others from a thread:
+//! one of them is under way at a time, and one of each shard in line.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -38,17 +39,59 @@ struct Line {
     changed: Condvar,
 }
 
+/// How long a job keeps a thread.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Pace {
+    /// As long as a call that waits for the device once.
+    Usual,
+    /// A quarter of a second and more.
+    Slow,
+}
+
 #[derive(Default)]
 struct State {
     jobs: VecDeque<Job>,
+    slow: VecDeque<Job>,
+    /// Whether a thread is at a slow job.
+    at_slow: bool,
+    /// Whether the last job that was begun was a slow one: the next is not, where another waits. A single thread serves both.
+    slow_was_last: bool,
     idle: usize,
     closing: bool,
+}
+
+impl State {
+    /// How many jobs could be begun now.
+    fn ready(&self) -> usize {
+        self.jobs.len() + usize::from(!self.at_slow && !self.slow.is_empty())
+    }
+
+    /// The job that is to be begun now.
+    fn begin(&mut self) -> Option<(Job, Pace)> {
+        let passes = self.at_slow || (self.slow_was_last && !self.jobs.is_empty());
+        let slow = if passes { None } else { self.slow.pop_front() };
+        self.slow_was_last = slow.is_some();
+        match slow {
+            Some(job) => {
+                self.at_slow = true;
+                Some((job, Pace::Slow))
+            }
+            None => self.jobs.pop_front().map(|job| (job, Pace::Usual)),
+        }
+    }
+
+    fn ended(&mut self, pace: Pace) {
+        if pace == Pace::Slow {
+            self.at_slow = false;
+        }
+    }
 }
 
 impl std::fmt::Debug for State {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("State")
             .field("jobs", &self.jobs.len())
+            .field("slow", &self.slow.len())
             .field("idle", &self.idle)
             .finish()
     }
@@ -70,10 +113,13 @@ impl Pool {
     }
 
     /// Puts a job in line. The line is bounded by the permits that the shards give out.
-    fn submit(&self, job: Job) {
+    fn submit(&self, job: Job, pace: Pace) {
         let mut state = lock(&self.line.state);
-        state.jobs.push_back(job);
-        let short_of_threads = state.idle < state.jobs.len();
+        match pace {
+            Pace::Usual => state.jobs.push_back(job),
+            Pace::Slow => state.slow.push_back(job),
+        }
+        let short_of_threads = state.idle < state.ready();
         drop(state);
         if short_of_threads {
             self.start_a_thread();
@@ -108,10 +154,11 @@ impl Line {
     fn serve(&self) {
         let mut state = lock(&self.state);
         loop {
-            if let Some(job) = state.jobs.pop_front() {
+            if let Some((job, pace)) = state.begin() {
                 drop(state);
                 job();
                 state = lock(&self.state);
+                state.ended(pace);
             } else if state.closing {
                 return;
             } else {
@@ -126,8 +173,9 @@ impl Line {
     }
 
     fn serve_what_is_there(&self) {
-        while let Some(job) = { lock(&self.state).jobs.pop_front() } {
+        while let Some((job, pace)) = { lock(&self.state).begin() } {
             job();
+            lock(&self.state).ended(pace);
         }
     }
 }
@@ -150,6 +198,8 @@ pub(crate) struct Desk {
     receiving: Receiving,
     done: Arc<SegQueue<u64>>,
     permits: Semaphore,
+    /// One: a shard has one slow job in line.
+    slow: Semaphore,
     jobs: RefCell<Jobs>,
 }
 
@@ -172,6 +222,7 @@ impl Desk {
             receiving,
             done: Arc::default(),
             permits: Semaphore::new(jobs_max.max(1)),
+            slow: Semaphore::new(1),
             jobs: RefCell::default(),
         });
         let port: Rc<dyn Port> = Rc::clone(&desk) as Rc<dyn Port>;
@@ -181,6 +232,24 @@ impl Desk {
 
     /// Runs `work` on the pool; resumes its panic here.
     pub(crate) async fn run<T, F>(&self, work: F) -> T
+    where
+        T: Send + 'static,
+        F: FnOnce() -> T + Send + 'static,
+    {
+        self.run_at(Pace::Usual, work).await
+    }
+
+    /// The same for work that keeps a thread for long: after what this shard has of that kind.
+    pub(crate) async fn run_slow<T, F>(&self, work: F) -> T
+    where
+        T: Send + 'static,
+        F: FnOnce() -> T + Send + 'static,
+    {
+        let _turn = self.slow.acquire(1).await;
+        self.run_at(Pace::Slow, work).await
+    }
+
+    async fn run_at<T, F>(&self, pace: Pace, work: F) -> T
     where
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static,
@@ -202,13 +271,14 @@ impl Desk {
         let outcome: Arc<Mutex<Option<Outcome<T>>>> = Arc::default();
         let (place, done) = (Arc::clone(&outcome), Arc::clone(&self.done));
         let (bells, me) = (Arc::clone(&self.receiving.bells), self.receiving.me);
-        self.pool.submit(Box::new(move || {
+        let job = Box::new(move || {
             let result = catch_unwind(AssertUnwindSafe(work));
             *lock(&place) = Some(result);
             drop(place);
             done.push(number);
             bells.ring(me);
-        }));
+        });
+        self.pool.submit(job, pace);
         poll_fn(
             |context| match self.jobs.borrow_mut().under_way.get_mut(&number) {
                 Some(job) => {
@@ -246,5 +316,69 @@ impl std::fmt::Debug for Desk {
         f.debug_struct("Desk")
             .field("free", &self.permits.free())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn slow_jobs_keep_one_thread_and_leave_the_others_to_the_rest() {
+        for threads in [2, 4] {
+            let pool = Pool::new(threads, "test");
+            let (at_work, begun) = mpsc::channel();
+            let (go_on, may_go_on) = mpsc::channel::<()>();
+            let may_go_on = Arc::new(Mutex::new(may_go_on));
+            let under_way = Arc::new(AtomicUsize::new(0));
+            for _ in 0..8 {
+                let (at_work, may_go_on) = (at_work.clone(), Arc::clone(&may_go_on));
+                let under_way = Arc::clone(&under_way);
+                let slow = move || {
+                    let others = under_way.fetch_add(1, Ordering::SeqCst);
+                    at_work.send(others).unwrap();
+                    lock(&may_go_on).recv().unwrap();
+                    under_way.fetch_sub(1, Ordering::SeqCst);
+                };
+                pool.submit(Box::new(slow), Pace::Slow);
+            }
+            for _ in 0..8 {
+                assert_eq!(begun.recv().unwrap(), 0, "one at a time");
+                // While it is at work, whatever else is asked for is done.
+                for _ in 0..10 {
+                    let (done, is_done) = mpsc::channel();
+                    pool.submit(Box::new(move || done.send(()).unwrap()), Pace::Usual);
+                    is_done.recv().unwrap();
+                }
+                go_on.send(()).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn a_single_thread_serves_slow_jobs_and_the_others_in_turn() {
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let mut state = State::default();
+        for number in 0..3 {
+            for pace in [Pace::Slow, Pace::Usual] {
+                let order = Arc::clone(&order);
+                let job: Job = Box::new(move || lock(&order).push((number, pace)));
+                match pace {
+                    Pace::Usual => state.jobs.push_back(job),
+                    Pace::Slow => state.slow.push_back(job),
+                }
+            }
+        }
+        while let Some((job, pace)) = state.begin() {
+            job();
+            state.ended(pace);
+        }
+        let expected: Vec<_> = (0..3)
+            .flat_map(|number| [(number, Pace::Slow), (number, Pace::Usual)])
+            .collect();
+        assert_eq!(*lock(&order), expected);
     }
 }

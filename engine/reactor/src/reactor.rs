@@ -130,6 +130,16 @@ impl Reactor {
         ask!(self, world => world.unblock(work).await)
     }
 
+    /// [`Self::unblock`] for work that keeps its thread for long: one such job of all shards is under way at a time, so that
+    /// the others have the rest of the threads, and one of each shard is in line.
+    pub(crate) async fn unblock_slow<T, F>(&self, work: F) -> T
+    where
+        T: Send + 'static,
+        F: FnOnce() -> T + Send + 'static,
+    {
+        ask!(self, world => world.unblock_slow(work).await)
+    }
+
     // Files.
 
     /// What can be done with names, for a job of [`Self::unblock`].

@@ -2,7 +2,8 @@
 //! pool. Knows sizes, not what the files were.
 //!
 //! The kernel frees blocks and cached pages when the last handle of a nameless file is closed: a quarter of a second for a
-//! gigabyte. So a file is held open while its name goes, and the handle is closed elsewhere.
+//! gigabyte. So a file is held open while its name goes, and the handle is closed elsewhere: one file at a time, or those of a
+//! topic that is deleted would keep all threads of the pool from the syncs of directories behind them.
 
 use std::io;
 use std::path::Path;
@@ -21,7 +22,7 @@ impl Reactor {
     pub fn remove_large_file(&self, path: &Path) -> io::Result<()> {
         if let Some(held) = self.remove_and_hold(path)? {
             let reactor = self.clone();
-            let closed = async move { reactor.unblock(move || drop(held)).await };
+            let closed = async move { reactor.unblock_slow(move || drop(held)).await };
             self.spawn(closed).detach();
         }
         Ok(())
@@ -36,7 +37,7 @@ impl Reactor {
         for entry in self.list(path)? {
             if !entry.is_dir && entry.len >= LARGE_BYTES {
                 let held = self.remove_and_hold(&path.join(&entry.name))?;
-                self.unblock(move || drop(held)).await;
+                self.unblock_slow(move || drop(held)).await;
             }
         }
         self.remove_dir_all(path)

@@ -192,6 +192,14 @@ impl Shard {
         self.desk.run(work).await
     }
 
+    pub(crate) async fn unblock_slow<T, F>(&self, work: F) -> T
+    where
+        T: Send + 'static,
+        F: FnOnce() -> T + Send + 'static,
+    {
+        self.desk.run_slow(work).await
+    }
+
     #[expect(clippy::unused_self, reason = "a simulated world has one of its own")]
     pub(crate) fn file_system(&self) -> FileSystem {
         FileSystem::of_machine()

@@ -96,6 +96,14 @@ impl Shard {
         work()
     }
 
+    /// The same: there are threads enough.
+    pub(crate) async fn unblock_slow<T, F>(&self, work: F) -> T
+    where
+        F: FnOnce() -> T,
+    {
+        self.unblock(work).await
+    }
+
     /// Waits for a time between the two, by chance.
     async fn wait(&self, least: Duration, most: Duration) {
         let duration = self.core.between(least, most);
