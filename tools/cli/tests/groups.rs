@@ -87,6 +87,27 @@ fn every_group_reads_everything_and_goes_on_where_it_stopped() {
 }
 
 #[test]
+fn where_a_group_begins_is_said_by_settings_from_a_file_too() {
+    let data = TempDir::new().unwrap();
+    let broker = broker(&data);
+    broker.ok(&["topic", "create", "t"], b"");
+    broker.ok(&["produce", "t"], numbers(0..10).as_bytes());
+    let file = data.path().join("client.properties");
+    std::fs::write(&file, "auto.offset.reset=earliest\n").unwrap();
+    let read = |group: &str, flags: &[&str]| {
+        let all = [&["consume", "t", "--group", group, "--exit"], flags].concat();
+        sorted(&broker.ok(&all, b"")).len()
+    };
+    let config = ["--client-config", file.to_str().unwrap()];
+    assert_eq!(read("file", &config), 10);
+    assert_eq!(read("flag", &["-X", "Consumer.Offsets.Initial=-2"]), 10);
+    let stronger = [&config[..], &["-X", "auto.offset.reset=latest"]].concat();
+    assert_eq!(read("stronger", &stronger), 0);
+    assert_eq!(read("nothing", &[]), 0);
+    assert_eq!(read("beginning", &["--from-beginning"]), 10);
+}
+
+#[test]
 fn members_share_the_partitions_and_take_over_those_of_one_that_is_killed() {
     let data = TempDir::new().unwrap();
     let broker = broker(&data);

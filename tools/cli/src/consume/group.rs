@@ -30,11 +30,6 @@ pub(super) async fn consume(flags: &Consume, group: &str, client: &Client) -> Re
         std::io::stdout(),
     )));
     let listens = Arc::clone(&out);
-    let reset = if flags.from_beginning {
-        OffsetReset::Earliest
-    } else {
-        OffsetReset::Latest
-    };
     let mut builder = client
         .consumer()
         .group(group)
@@ -60,14 +55,9 @@ pub(super) async fn consume(flags: &Consume, group: &str, client: &Client) -> Re
                 }
             }
         });
-    if flags.from_beginning
-        || !flags
-            .broker
-            .properties
-            .iter()
-            .any(|(key, _)| key == "auto.offset.reset")
-    {
-        builder = builder.offset_reset(reset);
+    // Otherwise it is as the settings say, under whichever name.
+    if flags.from_beginning {
+        builder = builder.offset_reset(OffsetReset::Earliest);
     }
     let partitions = 0..client.partition_count(&flags.topic).await?;
     let places: Vec<_> = partitions
