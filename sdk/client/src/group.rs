@@ -265,6 +265,8 @@ impl Shared {
         if let Some(mut member) = self.member() {
             member.subscribe(topics);
         }
+        // What a pattern matches may be known already.
+        self.cluster_changed();
         self.wake.notify_one();
     }
 

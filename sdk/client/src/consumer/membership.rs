@@ -225,8 +225,11 @@ impl Membership {
 
     /// The group will not have us.
     pub(super) fn failed(&mut self, failure: Failure) -> Error {
-        let Failure { code, detail } = failure;
         self.group.settled(&[]);
+        let (code, detail) = match failure {
+            Failure::Refused { code, detail } => (code, detail),
+            Failure::Unable(error) => return error,
+        };
         if code == ErrorCode::FencedInstanceId {
             let error = Error::new(
                 ErrorKind::Fenced,

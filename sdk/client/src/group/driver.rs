@@ -132,7 +132,8 @@ impl Shared {
         Some((member.step(now), member.misses_topics()))
     }
 
-    fn cluster_changed(&self) {
+    /// Compares what the member wants with the topics there are.
+    pub(super) fn cluster_changed(&self) {
         let cluster = self.client.shared.cluster();
         let count = |name: &str| {
             let topic = cluster.topic(name)?;
@@ -188,7 +189,7 @@ impl Shared {
                 error.kind(),
                 ErrorKind::Unsupported { .. } | ErrorKind::Config | ErrorKind::Auth
             ) {
-                member.unable(now, random, error.to_string());
+                member.unable(now, random, error);
             } else {
                 member.failed(now, random);
             }

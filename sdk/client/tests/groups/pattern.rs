@@ -71,6 +71,21 @@ async fn for_a_member_of_the_consumer_protocol_the_coordinator_does() {
 }
 
 #[tokio::test]
+async fn another_pattern_is_matched_with_what_is_known_and_waits_for_no_metadata() {
+    let peer = Peer::start().await;
+    let other = format!("{}-other", peer.topic);
+    make(&peer, &other).await;
+    // This client asks for metadata every five minutes.
+    let builder = member(&peer.client, &peer, GroupProtocol::Classic);
+    let mut consumer = builder.build().await.unwrap();
+    has(&mut consumer, 6).await;
+    consumer.subscribe_pattern(&other).unwrap();
+    has(&mut consumer, 2).await;
+    consumer.subscribe_pattern(&peer.topic).unwrap();
+    has(&mut consumer, 4).await;
+}
+
+#[tokio::test]
 async fn a_member_whose_pattern_matches_nothing_yet_waits() {
     let peer = Peer::start().await;
     let client = eager(&peer).await;

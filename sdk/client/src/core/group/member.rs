@@ -24,7 +24,7 @@ use crate::core::backoff::Backoff;
 use crate::core::group::assignor::{Assignor, Partitions};
 use crate::core::group::consumer_member::Beat;
 use crate::core::group::protocol::{NO_GENERATION, Subscriber, Subscription};
-use crate::error::TopicPartition;
+use crate::error::{Error, ErrorKind, TopicPartition};
 
 /// How a member behaves.
 #[derive(Clone, Debug)]
@@ -110,11 +110,28 @@ pub(crate) enum Event {
 }
 
 /// Why a member is not in the group.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Failure {
-    pub(crate) code: ErrorCode,
-    pub(crate) detail: Option<String>,
+#[derive(Clone, Debug)]
+pub(crate) enum Failure {
+    /// The coordinator said so.
+    Refused {
+        code: ErrorCode,
+        detail: Option<String>,
+    },
+    /// It could not be asked, and asking again would not change that.
+    Unable(Error),
 }
+
+impl PartialEq for Failure {
+    fn eq(&self, other: &Self) -> bool {
+        let parts = |failure: &Self| match failure {
+            Self::Refused { code, detail } => (ErrorKind::Broker(*code), detail.clone()),
+            Self::Unable(error) => (error.kind().clone(), Some(error.to_string())),
+        };
+        std::mem::discriminant(self) == std::mem::discriminant(other) && parts(self) == parts(other)
+    }
+}
+
+impl Eq for Failure {}
 
 #[derive(Debug)]
 enum Stage {

@@ -10,7 +10,7 @@ use highwater_wire::message::ConsumerGroupHeartbeatResponse;
 use crate::core::group::consumer_member::ConsumerMember;
 use crate::core::group::member::{Identity, Member, Rules, Step};
 use crate::core::group::topics::{Pattern, Topics};
-use crate::error::TopicPartition;
+use crate::error::{Error, ErrorKind, TopicPartition};
 
 /// A member, and what it becomes where the consumer protocol is not to be had.
 #[derive(Debug)]
@@ -147,9 +147,11 @@ impl Seat {
         either!(&mut self.member, member => member.failed(now, random));
     }
 
-    /// The coordinator does not speak what would have to be said.
-    pub(crate) fn unable(&mut self, now: Duration, random: u64, why: String) {
-        if !self.fall_back(&why) {
+    /// The coordinator cannot be asked, and that does not pass by itself. Only where it does not speak what would have to
+    /// be said, a trial goes on by the classic protocol: a wrong password is wrong there, too.
+    pub(crate) fn unable(&mut self, now: Duration, random: u64, why: Error) {
+        let is_not_offered = matches!(why.kind(), ErrorKind::Unsupported { .. });
+        if !(is_not_offered && self.fall_back(&why.to_string())) {
             either!(&mut self.member, member => member.unable(now, random, why));
         }
     }
@@ -217,7 +219,7 @@ mod tests {
     use crate::core::backoff::Backoff;
     use crate::core::group::assignor::Assignor;
     use crate::core::group::consumer_member;
-    use crate::core::group::member::Call;
+    use crate::core::group::member::{Call, Event, Failure};
 
     /// One that tries the consumer protocol, and has found its coordinator.
     fn trial() -> Seat {
@@ -276,8 +278,27 @@ mod tests {
             assert!(is_join(&seat.step(Duration::ZERO)), "at once");
         }
         let mut seat = trial();
-        seat.unable(Duration::ZERO, 200, "no such API".to_owned());
+        let kind = ErrorKind::Unsupported {
+            api: "ConsumerGroupHeartbeat",
+            need: (0, 1),
+            have: None,
+        };
+        seat.unable(Duration::ZERO, 200, Error::new(kind, "no such API"));
         assert!(is_join(&seat.step(Duration::ZERO)));
+    }
+
+    #[test]
+    fn what_hinders_both_protocols_is_told_as_it_is_and_the_trial_goes_on() {
+        for error in [Error::auth("wrong password"), Error::config("no such file")] {
+            let mut seat = trial();
+            seat.unable(Duration::ZERO, 200, error.clone());
+            assert!(seat.is_trial());
+            let failed = Event::Failed(Failure::Unable(error));
+            assert_eq!(seat.step(Duration::ZERO), Step::Tell(failed));
+            // The application asks once more, and meanwhile somebody has mended it.
+            seat.settled(&[]);
+            assert!(is_beat(&seat.step(Duration::from_secs(2))));
+        }
     }
 
     #[test]

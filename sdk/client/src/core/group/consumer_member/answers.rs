@@ -8,6 +8,7 @@ use highwater_wire::message::consumer_group_heartbeat::Assignment;
 
 use super::{ConsumerMember, Flight, HEARTBEAT_INTERVAL_MIN, Holds, PARTITIONS_MAX, Stage};
 use crate::core::group::member::{Event, Failure, Leaving};
+use crate::error::Error;
 
 impl ConsumerMember {
     /// No answer came: the coordinator has to be found again, and to be told everything.
@@ -18,11 +19,11 @@ impl ConsumerMember {
         }
     }
 
-    /// The coordinator does not speak what would have to be said.
-    pub(crate) fn unable(&mut self, now: Duration, random: u64, why: String) {
+    /// The coordinator cannot be asked, and that does not pass by itself.
+    pub(crate) fn unable(&mut self, now: Duration, random: u64, why: Error) {
         if self.landed() {
             self.pause(now, random);
-            self.fail(ErrorCode::UnsupportedVersion, Some(why));
+            self.give_up(Failure::Unable(why));
         }
     }
 
@@ -116,28 +117,27 @@ impl ConsumerMember {
             tracing::warn!(detail, "another member has this group.instance.id");
             if now.saturating_sub(since) >= self.rules.patience {
                 self.unreleased_since = None;
-                self.fail(code, detail);
+                self.give_up(Failure::Refused { code, detail });
             }
         } else if code == Code::FencedInstanceId {
             self.lose(false);
-            self.tell_failure(code, detail);
+            self.tell_failure(Failure::Refused { code, detail });
             self.stage = Stage::Fenced;
         } else if !code.is_retriable() {
-            self.fail(code, detail);
+            self.give_up(Failure::Refused { code, detail });
         }
     }
 
     /// The coordinator will not have us; the application decides whether it is tried again, by asking for records.
-    fn fail(&mut self, code: ErrorCode, detail: Option<String>) {
+    fn give_up(&mut self, why: Failure) {
         self.lose(false);
-        self.tell_failure(code, detail);
+        self.tell_failure(why);
         self.stage = Stage::Prepare;
     }
 
-    fn tell_failure(&mut self, code: ErrorCode, detail: Option<String>) {
+    fn tell_failure(&mut self, why: Failure) {
         self.unsettled += 1;
-        self.events
-            .push_back(Event::Failed(Failure { code, detail }));
+        self.events.push_back(Event::Failed(why));
     }
 }
 

@@ -143,7 +143,7 @@ impl Scene {
 }
 
 fn failure(code: ErrorCode) -> Event {
-    Event::Failed(Failure {
+    Event::Failed(Failure::Refused {
         code,
         detail: Some("no".to_owned()),
     })

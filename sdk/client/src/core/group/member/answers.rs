@@ -10,7 +10,7 @@ use highwater_wire::message::{JoinGroupResponse, SyncGroupResponse};
 use super::{Event, Failure, Identity, Lead, Leaving, Member, Stage};
 use crate::core::group::assignor::{Assignor, Layout};
 use crate::core::group::protocol::{Subscriber, read_assignment, write_assignment};
-use crate::error::TopicPartition;
+use crate::error::{Error, TopicPartition};
 
 impl Member {
     /// No answer came: the coordinator has to be found again.
@@ -30,11 +30,11 @@ impl Member {
         self.pause(now, random);
     }
 
-    /// The coordinator does not speak what would have to be said.
-    pub(crate) fn unable(&mut self, now: Duration, random: u64, why: String) {
+    /// The coordinator cannot be asked, and that does not pass by itself.
+    pub(crate) fn unable(&mut self, now: Duration, random: u64, why: Error) {
         self.under_way = false;
         self.pause(now, random);
-        self.fail(ErrorCode::UnsupportedVersion, Some(why));
+        self.give_up(Failure::Unable(why));
     }
 
     /// The coordinator is another broker, or none.
@@ -233,16 +233,21 @@ impl Member {
             self.lose(false, false);
         } else if code == ErrorCode::FencedInstanceId {
             self.lose(false, false);
-            self.tell(Event::Failed(Failure { code, detail: None }));
+            let failure = Failure::Refused { code, detail: None };
+            self.tell(Event::Failed(failure));
             self.stage = Stage::Fenced;
         }
     }
 
     /// The coordinator will not have us; the application decides whether it is tried again, by asking for records.
-    fn fail(&mut self, code: ErrorCode, detail: Option<String>) {
+    fn give_up(&mut self, why: Failure) {
         self.lose(false, false);
-        self.tell(Event::Failed(Failure { code, detail }));
+        self.tell(Event::Failed(why));
         self.stage = Stage::Prepare;
+    }
+
+    fn fail(&mut self, code: ErrorCode, detail: Option<String>) {
+        self.give_up(Failure::Refused { code, detail });
     }
 
     fn pause(&mut self, now: Duration, random: u64) {

@@ -329,7 +329,7 @@ fn a_fenced_instance_stays_out() {
     scene.becomes_stable(Assignor::Range, &[0]);
     scene.beats(ErrorCode::FencedInstanceId);
     scene.tells(Event::Lost(places(&[0])));
-    scene.tells(Event::Failed(Failure {
+    scene.tells(Event::Failed(Failure::Refused {
         code: ErrorCode::FencedInstanceId,
         detail: None,
     }));
@@ -439,7 +439,7 @@ fn a_group_that_will_not_have_us_is_tried_again_only_when_the_application_asks()
     scene.finds();
     scene.joins();
     scene.refuse_join(ErrorCode::GroupMaxSizeReached, "");
-    scene.tells(Event::Failed(Failure {
+    scene.tells(Event::Failed(Failure::Refused {
         code: ErrorCode::GroupMaxSizeReached,
         detail: None,
     }));
