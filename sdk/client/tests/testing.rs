@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use highwater::admin::OffsetSpec;
 use highwater::testing::wire::message::delete_groups::DeletableGroupResult;
-use highwater::testing::wire::message::{DeleteGroupsRequest, DeleteGroupsResponse};
+use highwater::testing::wire::message::{
+    DeleteGroupsRequest, DeleteGroupsResponse, DescribeClusterRequest, DescribeClusterResponse,
+    ProduceRequest,
+};
 use highwater::testing::{ApiKey, FakeBroker, Fault, FaultProxy, TestCluster};
 use highwater::{Client, ErrorCode, ErrorKind, Record, Start, TopicPartition};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// Far longer than anything here takes.
 const LONG: Duration = Duration::from_secs(60);
@@ -132,6 +135,111 @@ async fn a_script_answers_for_a_broker_of_paper() {
     // The last clone's drop ends it.
     drop(broker);
     assert_eq!(stream.read(&mut answer).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_script_may_use_the_brokers_that_it_answers_for() {
+    let broker = FakeBroker::start(1).await.unwrap();
+    let within = broker.clone();
+    broker.script::<DescribeClusterRequest>(move |asked| {
+        within.topic("made", 2);
+        let seen = within.seen().len();
+        let cluster_id = &format!("{} of {seen}", within.requests(asked.api));
+        asked.answer(&DescribeClusterResponse {
+            cluster_id,
+            ..DescribeClusterResponse::default()
+        })
+    });
+    let client = Client::builder(broker.bootstrap()).connect().await.unwrap();
+    let described = client.admin().describe_cluster();
+    let described = timeout(LONG, described).await.unwrap().unwrap();
+    let seen = broker.seen().len();
+    assert_eq!(described.cluster_id, format!("1 of {seen}"));
+    assert_eq!(client.partition_count("made").await.unwrap(), 2);
+    // It takes the place of the one that keeps a clone.
+    broker.script::<DescribeClusterRequest>(|_| None);
+}
+
+/// Brokers whose cluster's id counts how often they were asked for it.
+async fn counting() -> (FakeBroker, Client) {
+    let broker = FakeBroker::start(1).await.unwrap();
+    let mut calls = 0;
+    broker.script::<DescribeClusterRequest>(move |asked| {
+        calls += 1;
+        asked.answer(&DescribeClusterResponse {
+            cluster_id: &format!("{calls}"),
+            ..DescribeClusterResponse::default()
+        })
+    });
+    let client = Client::builder(broker.bootstrap()).connect().await.unwrap();
+    (broker, client)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_of_an_answer_comes_after_the_deed() {
+    let (broker, client) = counting().await;
+    let admin = client.admin();
+    let next = async || admin.describe_cluster().await.unwrap().cluster_id;
+    assert_eq!(next().await, "1");
+    let _ = broker.fail(ApiKey::DescribeCluster, Fault::Duplicate);
+    assert_eq!(next().await, "2", "the first of two answers");
+    assert_eq!(next().await, "4");
+    let _ = broker.fail(ApiKey::DescribeCluster, Fault::Flood);
+    let flooded = admin.describe_cluster().await.unwrap_err();
+    assert_eq!(flooded.kind(), &ErrorKind::Protocol);
+    assert_eq!(next().await, "6");
+    for (fault, id) in [(Fault::Cut, "8"), (Fault::DisconnectAfter, "10")] {
+        let _ = broker.fail(ApiKey::DescribeCluster, fault);
+        assert_eq!(next().await, id, "{fault:?}");
+    }
+    let _ = broker.fail(ApiKey::DescribeCluster, Fault::DisconnectBefore);
+    assert_eq!(next().await, "11");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_corrupt_goes_through_the_script() {
+    let broker = FakeBroker::start(1).await.unwrap();
+    broker.topic("t", 1);
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    broker.script::<ProduceRequest<'_>>(move |asked| {
+        let request = asked.request::<ProduceRequest<'_>>().unwrap();
+        let topic = request.topic_data.first().unwrap();
+        let partition = topic.partition_data.first().unwrap();
+        let records = partition.records.unwrap().borrowed().unwrap().to_vec();
+        tell.send(records.last().copied().unwrap()).unwrap();
+        None
+    });
+    let client = Client::builder(broker.bootstrap()).connect().await.unwrap();
+    let rule = broker.fail(ApiKey::Produce, Fault::CorruptBatch);
+    let producer = client.producer().build().await.unwrap();
+    producer.send(Record::to("t").value("v")).await.unwrap();
+    assert_eq!(rule.struck(), 1);
+    let (first, second) = (told.recv().await.unwrap(), told.recv().await.unwrap());
+    assert_eq!(first, second ^ 1);
+    assert_eq!(broker.values("t", 0), [b"v"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fetch_of_brokers_of_paper_ends_in_time_though_others_append() {
+    let broker = FakeBroker::start(1).await.unwrap();
+    broker.topic("t", 2);
+    let client = Client::builder(broker.bootstrap()).connect().await.unwrap();
+    let producer = client.producer().build().await.unwrap();
+    let consumer = client.consumer().assign("t", 0, Start::Earliest);
+    let consumer = consumer.build().await.unwrap();
+    let fetches = broker.requests(ApiKey::Fetch);
+    let busy = async {
+        loop {
+            let record = Record::to("t").value("v").partition(1);
+            producer.send(record).await.unwrap();
+            sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::select! {
+        () = busy => {}
+        fetched = timeout(LONG, broker.requested(ApiKey::Fetch, fetches + 3)) => fetched.unwrap(),
+    }
+    drop(consumer);
 }
 
 #[tokio::test]

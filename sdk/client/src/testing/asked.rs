@@ -1,5 +1,6 @@
 //! A request as a broker reads it. What to answer is somebody else's business.
 
+use highwater_wire::message::ProduceRequest;
 use highwater_wire::{
     ApiKey, Cursor, Decode, DecodeError, RequestHeader, Response, encode_response,
 };
@@ -43,6 +44,14 @@ impl<'a> Asked<'a> {
     /// When the bytes are no such message in this version.
     pub fn request<R: Decode<'a>>(&self) -> Result<R, DecodeError> {
         R::decode(self.version, &mut self.body.clone())
+    }
+
+    /// Whether the request has no answer: a produce request with `acks=0`.
+    pub fn is_one_way(&self) -> bool {
+        self.api == ApiKey::Produce
+            && self
+                .request::<ProduceRequest<'_>>()
+                .is_ok_and(|request| request.acks == 0)
     }
 
     /// The frame of an answer, its length included. `None` when the version cannot say what the answer says.

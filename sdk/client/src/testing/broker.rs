@@ -21,8 +21,8 @@ use super::asked::Asked;
 use super::fault::{Delivery, Fault};
 use super::frames::FrameReader;
 use super::refusal::refusal;
-use super::rewrite::{batch_byte, produced_byte};
-use super::rule::{Rule, Rules, Stage};
+use super::rewrite::{batch_byte, corrupted};
+use super::rule::{Rule, Rules};
 use crate::error::{Error, Result};
 
 use log::Log;
@@ -146,14 +146,16 @@ impl FakeBroker {
     /// Answers requests of `R`'s API, before any of the honest answers: with a whole frame, such as [`Asked::answer`]
     /// makes, or honestly after all when it returns `None`. A later script of the same API takes the place of the former.
     /// From now on the brokers offer every version of the API, but for what [`offers`](Self::offers) says.
+    ///
+    /// It answers one request at a time, and may use this broker meanwhile. A clone that it keeps for that is a clone like
+    /// any other: the brokers run until another script takes its place.
     pub fn script<R: Request>(
         &self,
         answer: impl FnMut(&Asked<'_>) -> Option<Vec<u8>> + Send + 'static,
     ) {
         let versions = (*R::VERSIONS.start(), *R::VERSIONS.end());
-        self.lock()
-            .scripts
-            .insert(R::API, (versions, Box::new(answer)));
+        let script = Arc::new(Mutex::new(answer));
+        self.lock().scripts.insert(R::API, (versions, script));
     }
 
     /// The highest version of an API that the brokers offer.
@@ -297,33 +299,30 @@ impl Shared {
             .seen
             .push((asked.broker, asked.api, asked.version));
         let broker = Some(asked.broker);
-        let fault = self.rules.strike(asked.api, broker, Stage::Request);
-        match fault {
-            Some(Fault::DisconnectBefore | Fault::Lose | Fault::Flood) => {
-                return (Vec::new(), fault);
-            }
+        let fault = self.rules.strike(asked, frame, broker);
+        let answer = match fault {
+            Some(Fault::DisconnectBefore | Fault::Lose) => return (Vec::new(), fault),
             // Its answer names brokers, whatever else it says.
             Some(Fault::Refuse(code)) if asked.api != ApiKey::Metadata => {
                 return (refusal(asked, code).unwrap_or_default(), None);
             }
             Some(Fault::CorruptBatch) => {
-                let mut bytes = frame.to_vec();
-                if let Some(byte) = produced_byte(asked, frame).and_then(|at| bytes.get_mut(at)) {
-                    *byte ^= 1;
-                }
-                let answer = match Asked::read(asked.broker, &bytes) {
-                    Ok(asked) => self.honest(&asked).await,
+                match Asked::read(asked.broker, &corrupted(asked, frame)) {
+                    Ok(corrupt) => self.scripted(&corrupt).await,
                     Err(_) => None,
-                };
-                return (answer.unwrap_or_default(), None);
+                }
             }
-            Some(Fault::Delay(delay)) => sleep(delay).await,
             Some(Fault::Duplicate) => {
+                let answer = self.scripted(asked).await;
                 let _ = self.scripted(asked).await;
+                answer
             }
-            _ => {}
+            _ => self.scripted(asked).await,
+        };
+        let mut answer = answer.unwrap_or_default();
+        if let Some(Fault::Delay(delay)) = fault {
+            sleep(delay).await;
         }
-        let mut answer = self.scripted(asked).await.unwrap_or_default();
         if let Some(Fault::Refuse(code) | Fault::RefuseAfter(code)) = fault {
             answer = if asked.api == ApiKey::Metadata {
                 self.metadata(asked, Some(code)).unwrap_or_default()
@@ -334,10 +333,7 @@ impl Shared {
         let body = answer.get(4..).unwrap_or_default();
         if asked.api == ApiKey::Fetch
             && let Some(at) = batch_byte(asked.version, body)
-            && self
-                .rules
-                .strike(asked.api, broker, Stage::Records)
-                .is_some()
+            && self.rules.strike_records(broker)
             && let Some(byte) = answer.get_mut(4 + at)
         {
             *byte ^= 1;
@@ -347,11 +343,12 @@ impl Shared {
 
     /// What the script says, or else the honest answer.
     async fn scripted(&self, asked: &Asked<'_>) -> Option<Vec<u8>> {
-        let scripted = {
-            let mut state = self.lock();
-            let script = state.scripts.get_mut(&asked.api);
-            script.and_then(|(_, script)| script(asked))
-        };
+        let script = self.lock().scripts.get(&asked.api).map(|it| it.1.clone());
+        // By now others may use the broker, and the script itself, too.
+        let scripted = script.and_then(|script| {
+            let mut script = script.lock().unwrap_or_else(PoisonError::into_inner);
+            script(asked)
+        });
         match scripted {
             Some(answer) => Some(answer),
             None => self.honest(asked).await,

@@ -6,16 +6,17 @@ use highwater_wire::ErrorCode;
 
 /// What happens to a request instead of a plain answer.
 ///
-/// Answers of one connection come in order, so whatever holds one back holds back those behind it.
+/// Answers of one connection come in order, so whatever holds one back holds back those behind it. What is done to an answer
+/// does not strike a request that has none (`acks=0`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
     /// The broker does nothing; everything in the request is refused with this code. A request without an answer
-    /// (`acks=0`) is only lost.
+    /// (`acks=0`) is only lost; metadata names the brokers all the same, and refuses the topics that were asked about.
     Refuse(ErrorCode),
     /// The broker does what it is asked, and the answer says this code all the same: a time-out behind an append, say.
     RefuseAfter(ErrorCode),
-    /// The answer comes so much later. The delay runs on tokio's clock.
+    /// The broker does what it is asked, and the answer comes so much later. The delay runs on tokio's clock.
     Delay(Duration),
     /// The request never arrives; nothing after it on this connection is answered either.
     Lose,
@@ -27,14 +28,15 @@ pub enum Fault {
     DisconnectAfter,
     /// The broker is asked twice; the second answer is lost.
     Duplicate,
-    /// The first half of the answer's frame comes, then the connection closes.
+    /// The broker does what it is asked; the first half of the answer's frame comes, then the connection closes.
     Cut,
-    /// The answer comes under the correlation id of another request.
+    /// The broker does what it is asked, and the answer comes under the correlation id of another request.
     WrongCorrelation,
-    /// Instead of the answer comes the start of a frame of 2 GiB, then the connection closes.
+    /// The broker does what it is asked; instead of the answer comes the start of a frame of 2 GiB, then the connection
+    /// closes.
     Flood,
     /// A bit of a batch is flipped: of the records of a produce request, so that the broker refuses them, or of the next
-    /// fetch answer that has records. Does nothing to other requests.
+    /// fetch answer that has records. Waits for such a one.
     CorruptBatch,
 }
 

@@ -11,7 +11,6 @@
 use std::io;
 
 use bytes::{Buf, Bytes};
-use highwater_wire::message::ProduceRequest;
 use highwater_wire::{ApiKey, ErrorCode};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -23,9 +22,8 @@ use super::asked::Asked;
 use super::fault::{Delivery, Fault};
 use super::frames::{FrameReader, framed};
 use super::refusal::refusal;
-use super::rewrite::{batch_byte, produced_byte, rewrite};
+use super::rewrite::{batch_byte, corrupted, rewrite};
 use super::route::{Routes, Wanted, closing};
-use super::rule::Stage;
 
 /// Requests of one connection that wait for their answers; more wait in the socket.
 const SLOTS_MAX: usize = 1024;
@@ -137,15 +135,10 @@ impl Up<'_> {
     async fn pass(&mut self, asked: &Asked<'_>, frame: &Bytes) -> io::Result<bool> {
         let rules = self.link.routes.rules();
         rules.saw(asked.api);
-        let fault = rules.strike(asked.api, self.node, Stage::Request);
+        let fault = rules.strike(asked, frame, self.node);
         let of = Some((asked.api, asked.version));
-        if is_one_way(asked) {
-            match fault {
-                Some(Fault::DisconnectBefore) => return Ok(false),
-                Some(Fault::Refuse(_) | Fault::Lose) => {}
-                _ => self.write(frame).await?,
-            }
-            return Ok(fault != Some(Fault::DisconnectAfter));
+        if asked.is_one_way() {
+            return self.pass_one_way(asked, frame, fault).await;
         }
         match fault {
             Some(Fault::DisconnectBefore) => return Ok(false),
@@ -163,11 +156,8 @@ impl Up<'_> {
                 self.forward(frame, remote(of, fault, instead)).await?;
             }
             Some(Fault::CorruptBatch) => {
-                let mut bytes = frame.to_vec();
-                if let Some(byte) = produced_byte(asked, frame).and_then(|at| bytes.get_mut(at)) {
-                    *byte ^= 1;
-                }
-                self.forward(&Bytes::from(bytes), plain(of)).await?;
+                let corrupt = corrupted(asked, frame);
+                self.forward(&Bytes::from(corrupt), plain(of)).await?;
             }
             Some(Fault::Duplicate) => {
                 self.forward(frame, plain(of)).await?;
@@ -176,6 +166,33 @@ impl Up<'_> {
             _ => self.forward(frame, remote(of, fault, None)).await?,
         }
         Ok(true)
+    }
+
+    /// Deals with a request that has no answer; `false` ends the connection.
+    async fn pass_one_way(
+        &mut self,
+        asked: &Asked<'_>,
+        frame: &Bytes,
+        fault: Option<Fault>,
+    ) -> io::Result<bool> {
+        match fault {
+            Some(Fault::DisconnectBefore) => return Ok(false),
+            Some(Fault::Refuse(_)) => {}
+            Some(Fault::Lose) => self.slot(Slot::Hang).await,
+            Some(Fault::Drop) => {
+                self.write(frame).await?;
+                self.slot(Slot::Hang).await;
+            }
+            Some(Fault::CorruptBatch) => {
+                self.write(&Bytes::from(corrupted(asked, frame))).await?;
+            }
+            Some(Fault::Duplicate) => {
+                self.write(frame).await?;
+                self.write(frame).await?;
+            }
+            _ => self.write(frame).await?,
+        }
+        Ok(fault != Some(Fault::DisconnectAfter))
     }
 
     async fn slot(&self, slot: Slot) {
@@ -201,14 +218,6 @@ fn plain(of: Option<(ApiKey, i16)>) -> Slot {
 
 fn remote(of: Option<(ApiKey, i16)>, fault: Option<Fault>, instead: Option<Vec<u8>>) -> Slot {
     Slot::Remote { of, fault, instead }
-}
-
-/// Whether a request has no answer.
-fn is_one_way(asked: &Asked<'_>) -> bool {
-    asked.api == ApiKey::Produce
-        && asked
-            .request::<ProduceRequest<'_>>()
-            .is_ok_and(|request| request.acks == 0)
 }
 
 /// The way of the answers.
@@ -265,7 +274,7 @@ impl Down<'_> {
         let mut bytes = frame.to_vec();
         if api == ApiKey::Fetch
             && let Some(byte) = batch_byte(version, frame).and_then(|at| bytes.get_mut(at))
-            && rules.strike(api, self.node, Stage::Records).is_some()
+            && rules.strike_records(self.node)
         {
             *byte ^= 1;
         }

@@ -311,6 +311,15 @@ pub(super) fn produced_byte(asked: &super::asked::Asked<'_>, frame: &[u8]) -> Op
     })
 }
 
+/// The frame of a produce request with a bit of its first batch flipped.
+pub(super) fn corrupted(asked: &super::asked::Asked<'_>, frame: &[u8]) -> Vec<u8> {
+    let mut bytes = frame.to_vec();
+    if let Some(byte) = produced_byte(asked, frame).and_then(|at| bytes.get_mut(at)) {
+        *byte ^= 1;
+    }
+    bytes
+}
+
 /// The place in `frame` of the last byte of the first batch in `records`, which lie in it.
 fn last_byte(frame: &[u8], records: &[u8]) -> Option<usize> {
     let length = records.get(8..12)?.first_chunk::<4>()?;

@@ -4,9 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use highwater_wire::ApiKey;
+use highwater_wire::message::MetadataRequest;
 use tokio::sync::watch;
 
+use super::asked::Asked;
 use super::fault::Fault;
+use super::refusal::refusal;
+use super::rewrite::produced_byte;
 
 /// The rules of one cluster, and what went through it. Cloning shares them.
 #[derive(Clone, Debug)]
@@ -35,15 +39,6 @@ struct Entry {
     /// How many it strikes; `None` is all.
     times: Option<usize>,
     struck: usize,
-}
-
-/// Where a request is when it is asked about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
-    /// On its way to the broker.
-    Request,
-    /// Its answer is here and has records.
-    Records,
 }
 
 impl Rules {
@@ -87,21 +82,37 @@ impl Rules {
         self.0.changed.send_modify(|count| *count += 1);
     }
 
-    /// The fault that a request at this stage meets. It has struck by then.
-    pub(super) fn strike(&self, api: ApiKey, broker: Option<i32>, stage: Stage) -> Option<Fault> {
+    /// The fault that a request meets on its way to the broker. It has struck by then.
+    pub(super) fn strike(
+        &self,
+        asked: &Asked<'_>,
+        frame: &[u8],
+        broker: Option<i32>,
+    ) -> Option<Fault> {
+        self.strike_by(asked.api, broker, |fault| reaches(fault, asked, frame))
+    }
+
+    /// Whether the records in the answer to a fetch are to be corrupt. It has struck by then.
+    pub(super) fn strike_records(&self, broker: Option<i32>) -> bool {
+        let struck = self.strike_by(ApiKey::Fetch, broker, |it| it == Fault::CorruptBatch);
+        struck.is_some()
+    }
+
+    /// The first rule strikes that is of this API and this broker, and whose fault `reaches` the request: one that would
+    /// do nothing to it waits for another.
+    fn strike_by(
+        &self,
+        api: ApiKey,
+        broker: Option<i32>,
+        reaches: impl Fn(Fault) -> bool,
+    ) -> Option<Fault> {
         let fault = {
             let mut state = self.lock();
             let entry = state.entries.iter_mut().find(|entry| {
-                // Only a fetch's records wait for their answer.
-                let at = if entry.fault == Fault::CorruptBatch && api == ApiKey::Fetch {
-                    Stage::Records
-                } else {
-                    Stage::Request
-                };
-                at == stage
-                    && entry.api.is_none_or(|of| of == api)
+                entry.api.is_none_or(|of| of == api)
                     && (entry.broker.is_none() || entry.broker == broker)
                     && entry.times.is_none_or(|times| entry.struck < times)
+                    && reaches(entry.fault)
             })?;
             if entry.pass > 0 {
                 entry.pass -= 1;
@@ -132,8 +143,32 @@ impl Rules {
     }
 }
 
-/// A rule that was made by `fail`: it strikes the next fitting request once, unless told otherwise. Dropping it changes
-/// nothing.
+/// Whether a fault does anything to a request on its way to the broker.
+fn reaches(fault: Fault, asked: &Asked<'_>, frame: &[u8]) -> bool {
+    match fault {
+        Fault::Refuse(_) if asked.is_one_way() => true,
+        Fault::Refuse(_) | Fault::RefuseAfter(_) if asked.api == ApiKey::Metadata => {
+            // It is the topics that are refused.
+            let request = asked.request::<MetadataRequest<'_>>();
+            request.is_ok_and(|request| request.topics.is_none_or(|topics| !topics.is_empty()))
+        }
+        Fault::Refuse(code) | Fault::RefuseAfter(code) => refusal(asked, code).is_some(),
+        // A fetch's records wait for their answer.
+        Fault::CorruptBatch => produced_byte(asked, frame).is_some(),
+        Fault::Delay(_) | Fault::Cut | Fault::WrongCorrelation | Fault::Flood => {
+            !asked.is_one_way()
+        }
+        Fault::Lose
+        | Fault::Drop
+        | Fault::DisconnectBefore
+        | Fault::DisconnectAfter
+        | Fault::Duplicate => true,
+    }
+}
+
+/// A rule that was made by `fail`: it strikes the next fitting request once, unless told otherwise. A request that the
+/// fault would do nothing to does not fit: one without a batch where that is to be corrupt, or one that nothing can refuse.
+/// Dropping the rule changes nothing.
 #[derive(Clone, Debug)]
 pub struct Rule {
     rules: Rules,
@@ -176,7 +211,7 @@ impl Rule {
         self.edit(|entry| entry.times = Some(entry.struck));
     }
 
-    /// How many requests it has struck.
+    /// How many requests it has struck: those that its fault did something to.
     pub fn struck(&self) -> usize {
         let state = self.rules.lock();
         state
@@ -204,19 +239,25 @@ impl Rule {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use highwater_wire::ErrorCode;
+    use highwater_wire::message::metadata::MetadataRequestTopic;
+    use highwater_wire::message::{FetchRequest, ListGroupsRequest, ProduceRequest};
+    use highwater_wire::{ErrorCode, Request, encode_request};
 
     const REFUSE: Fault = Fault::Refuse(ErrorCode::NotLeaderOrFollower);
 
+    fn meets(rules: &Rules, api: ApiKey, broker: Option<i32>) -> Option<Fault> {
+        rules.strike_by(api, broker, |_| true)
+    }
+
     fn produce(rules: &Rules) -> Option<Fault> {
-        rules.strike(ApiKey::Produce, Some(1), Stage::Request)
+        meets(rules, ApiKey::Produce, Some(1))
     }
 
     #[test]
     fn a_rule_strikes_once_unless_told_otherwise() {
         let rules = Rules::new();
         let once = rules.add(Some(ApiKey::Produce), REFUSE);
-        assert_eq!(rules.strike(ApiKey::Fetch, None, Stage::Request), None);
+        assert_eq!(meets(&rules, ApiKey::Fetch, None), None);
         assert_eq!(produce(&rules), Some(REFUSE));
         assert_eq!(produce(&rules), None);
         assert_eq!(once.struck(), 1);
@@ -237,17 +278,58 @@ mod tests {
         let _ = rules.add(None, Fault::Cut);
         let _ = rules.add(None, REFUSE);
         assert_eq!(produce(&rules), Some(Fault::Cut));
-        let second = rules.strike(ApiKey::Produce, Some(2), Stage::Request);
+        let second = meets(&rules, ApiKey::Produce, Some(2));
         assert_eq!(second, Some(Fault::Drop));
         assert_eq!(produce(&rules), Some(REFUSE));
+    }
+
+    /// What a request of this version meets.
+    fn asks<R: Request>(rules: &Rules, version: i16, request: &R) -> Option<Fault> {
+        let encoded = encode_request(1, None, version, request).unwrap();
+        let frame = &encoded.bytes[4..];
+        rules.strike(&Asked::read(1, frame).unwrap(), frame, Some(1))
     }
 
     #[test]
     fn a_corrupt_batch_waits_for_an_answer_with_records() {
         let rules = Rules::new();
-        let _ = rules.add(Some(ApiKey::Fetch), Fault::CorruptBatch);
-        assert_eq!(rules.strike(ApiKey::Fetch, None, Stage::Request), None);
-        let records = rules.strike(ApiKey::Fetch, None, Stage::Records);
-        assert_eq!(records, Some(Fault::CorruptBatch));
+        let rule = rules.add(None, Fault::CorruptBatch);
+        assert_eq!(asks(&rules, 4, &FetchRequest::default()), None);
+        assert_eq!(asks(&rules, 0, &ListGroupsRequest::default()), None);
+        assert_eq!(asks(&rules, 9, &ProduceRequest::default()), None);
+        assert_eq!(rule.struck(), 0);
+        assert!(rules.strike_records(None));
+        assert_eq!(rule.struck(), 1);
+        assert!(!rules.strike_records(None));
+    }
+
+    #[test]
+    fn a_refusal_waits_for_a_request_that_can_be_refused() {
+        let rules = Rules::new();
+        let rule = rules.add(None, REFUSE);
+        let about = |topics| MetadataRequest {
+            topics,
+            ..MetadataRequest::default()
+        };
+        assert_eq!(asks(&rules, 9, &about(Some([].into()))), None);
+        assert_eq!(rule.struck(), 0);
+        let topic = MetadataRequestTopic {
+            name: Some("t"),
+            ..MetadataRequestTopic::default()
+        };
+        assert_eq!(asks(&rules, 9, &about(Some([topic].into()))), Some(REFUSE));
+        let _ = rules.add(None, REFUSE);
+        let _ = rules.add(None, Fault::Cut);
+        let one_way = ProduceRequest {
+            acks: 0,
+            ..ProduceRequest::default()
+        };
+        // Without an answer there is none to be cut, but the request can be lost.
+        assert_eq!(asks(&rules, 9, &one_way), Some(REFUSE));
+        assert_eq!(asks(&rules, 9, &one_way), None);
+        assert_eq!(
+            asks(&rules, 0, &ListGroupsRequest::default()),
+            Some(Fault::Cut)
+        );
     }
 }

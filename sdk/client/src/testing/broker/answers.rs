@@ -17,6 +17,7 @@ use highwater_wire::message::{
     MetadataResponse, ProduceRequest, ProduceResponse,
 };
 use highwater_wire::{ApiKey, Array, ErrorCode, Message, RecordBytes, encode_response};
+use tokio::time::{Instant, timeout_at};
 
 use super::Shared;
 use super::log::rebased;
@@ -230,12 +231,16 @@ impl Shared {
             });
         }
         let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
+        // Of the request, not of one look: what is appended elsewhere must not put it off.
+        let deadline = Instant::now() + wait;
         loop {
             let appended = self.appended.notified();
             let (answer, found) = self.fetched(asked, &request);
-            if found || wait.is_zero() || tokio::time::timeout(wait, appended).await.is_err() {
+            if found || Instant::now() >= deadline {
                 return answer;
             }
+            // When the time is over, one more look finds what came with it.
+            let _ = timeout_at(deadline, appended).await;
         }
     }
 

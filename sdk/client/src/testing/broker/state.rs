@@ -1,6 +1,7 @@
 //! What the brokers of paper hold between two requests.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use highwater_wire::ApiKey;
@@ -10,7 +11,9 @@ use super::log::Log;
 use crate::testing::Asked;
 
 /// Answers in a broker's place.
-pub(super) type Script = Box<dyn FnMut(&Asked<'_>) -> Option<Vec<u8>> + Send>;
+///
+/// Shared, because it runs while the state is not locked.
+pub(super) type Script = Arc<Mutex<dyn FnMut(&Asked<'_>) -> Option<Vec<u8>> + Send>>;
 
 pub(super) struct State {
     pub(super) ports: Vec<u16>,
