@@ -9,43 +9,31 @@
 //!                                                                                      └ large: spliced by sendfile
 //! ```
 
-use std::future::Future;
+mod copied;
+mod response;
+mod standing;
+
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use highwater_log::FileRange;
 use highwater_partition::{Fetch, FetchPlan, Isolation};
-use highwater_reactor::Reactor;
 use highwater_record::{LeaderEpoch, Offset};
-use highwater_wire::message::fetch::{
-    EpochEndOffset, FetchRequest, FetchResponse, FetchableTopicResponse, LeaderIdAndEpoch,
-    NodeEndpoint, PartitionData,
-};
-use highwater_wire::{Array, ErrorCode, RecordBytes, encode_response};
-use uuid::Uuid;
+use highwater_wire::ErrorCode;
+use highwater_wire::message::fetch::FetchRequest;
 
-use crate::answer::{Answer, Frame};
+use self::response::{answer, refused};
+use self::standing::{SessionAnswer, Standing, open_session, session};
+use crate::answer::Answer;
 use crate::config::CompressionType;
 use crate::dispatch::Context;
-use crate::errand::{self, Errand};
-use crate::handlers::fetch_session::{
-    self, Begun, FINAL_EPOCH, INITIAL_EPOCH, Key, NO_SESSION, Outcome, Refusal, TopicKey, Want,
-};
+use crate::handlers::fetch_session::{NO_SESSION, Outcome, TopicKey, Want};
 use crate::metadata::image::{Image, Topic};
 use crate::parking::{Amount, Target};
 use crate::shard::Shard;
 use crate::{parking, route};
 
-/// Answers with fewer record bytes are read beside their head and leave in one write; larger ranges go by sendfile.
-const COPIED_BYTES_MAX: usize = 64 << 10;
-
-/// A range up to this size costs less copied than in a call of its own...
-const SHORT_RANGE_BYTES: usize = 16 << 10;
-
-/// ...as long as one answer copies no more of them than this.
-const SHORT_RANGES_BYTES_MAX: usize = 256 << 10;
+pub(crate) use self::standing::SessionErrand;
 
 /// The longest wait of a request that is worked on in turn: others stand behind it. Clients ask again.
 const WIDE_WAIT_MS_MAX: u32 = 500;
@@ -58,12 +46,6 @@ const ZSTD_SINCE: i16 = 10;
 
 /// The first version that names topics by id (KIP-516).
 const IDS_SINCE: i16 = 13;
-
-/// The first version whose answer may say who leads (KIP-951).
-const LEADERS_SINCE: i16 = 16;
-
-/// The last version whose clients take KAFKA_STORAGE_ERROR for a fatal one.
-const STORAGE_ERROR_UNKNOWN_UNTIL: i16 = 5;
 
 /// What was found for one partition of the request.
 struct Row {
@@ -91,17 +73,6 @@ impl Row {
             },
         }
     }
-}
-
-/// How the request stands to a fetch session.
-enum Standing {
-    None,
-    /// A new one is wanted.
-    New,
-    Incremental {
-        id: i32,
-        epoch: i32,
-    },
 }
 
 pub(crate) async fn handle(
@@ -166,85 +137,6 @@ pub(crate) async fn handle(
         &rows,
     )
     .await
-}
-
-/// The partitions to read: the request's own, or its session's with the request's changes applied.
-async fn open_session(
-    shard: &Rc<Shard>,
-    context: &Context,
-    request: &FetchRequest<'_>,
-) -> Result<(Vec<Want>, Standing), Refusal> {
-    let image = shard.image();
-    let by_id = context.version >= IDS_SINCE;
-    let mut changed = Vec::new();
-    for topic in request.topics.iter() {
-        let key = topic_key(&image, by_id, topic.topic, topic.topic_id);
-        changed.extend(topic.partitions.iter().map(|partition| Want {
-            key: Key {
-                topic: key.clone(),
-                partition: partition.partition,
-            },
-            offset: partition.fetch_offset,
-            bytes_max: partition.partition_max_bytes,
-            current_leader_epoch: partition.current_leader_epoch,
-            last_fetched_epoch: partition.last_fetched_epoch,
-        }));
-    }
-    if context.version < SESSIONS_SINCE {
-        return Ok((changed, Standing::None));
-    }
-    let (id, epoch) = (request.session_id, request.session_epoch);
-    if epoch == INITIAL_EPOCH || epoch == FINAL_EPOCH {
-        if id != NO_SESSION {
-            session(shard, id, SessionErrand::Remove { id }).await?;
-        }
-        let standing = if epoch == INITIAL_EPOCH {
-            Standing::New
-        } else {
-            Standing::None
-        };
-        return Ok((changed, standing));
-    }
-    let mut forgotten = Vec::new();
-    for topic in request.forgotten_topics_data.iter() {
-        let key = topic_key(&image, by_id, topic.topic, topic.topic_id);
-        forgotten.extend(topic.partitions.iter().map(|partition| Key {
-            topic: key.clone(),
-            partition,
-        }));
-    }
-    let own = changed.clone();
-    match session(
-        shard,
-        id,
-        SessionErrand::Begin {
-            id,
-            epoch,
-            by_id,
-            changed,
-            forgotten,
-        },
-    )
-    .await?
-    {
-        SessionAnswer::Begun(Begun::Incremental { wants, epoch }) => {
-            Ok((wants, Standing::Incremental { id, epoch }))
-        }
-        SessionAnswer::Begun(Begun::Sessionless)
-        | SessionAnswer::News(_)
-        | SessionAnswer::Removed => Ok((own, Standing::None)),
-    }
-}
-
-fn topic_key(image: &Image, by_id: bool, name: &str, id: Uuid) -> TopicKey {
-    if by_id {
-        return TopicKey::Id(id);
-    }
-    TopicKey::Name(
-        image
-            .topic(name)
-            .map_or_else(|| Arc::from(name), |topic| topic.name.clone()),
-    )
 }
 
 /// Finds a wanted partition's topic. What is found is nothing yet, or the reason why nothing can be.
@@ -352,224 +244,6 @@ fn trim(rows: &mut [Row], bytes_max: u32) {
     }
 }
 
-/// The answer to a request whose session does not hold.
-fn refused(context: &Context, refusal: Refusal) -> Answer {
-    let error = match refusal {
-        Refusal::NotFound => ErrorCode::FetchSessionIdNotFound,
-        Refusal::Epoch => ErrorCode::InvalidFetchSessionEpoch,
-        Refusal::NamesAndIds => ErrorCode::FetchSessionTopicIdError,
-    };
-    context.answer(&FetchResponse {
-        error_code: error.id(),
-        ..FetchResponse::default()
-    })
-}
-
-/// The answer, its records beside it or to be spliced in.
-async fn answer(
-    shard: &Shard,
-    context: &Context,
-    image: &Image,
-    session_id: i32,
-    isolation_level: i8,
-    rows: &[Row],
-) -> Answer {
-    let mut topics: Vec<FetchableTopicResponse<'_>> = Vec::new();
-    let mut partitions: Vec<PartitionData<'_>> = Vec::new();
-    let mut leaders = false;
-    for (at, row) in rows.iter().enumerate() {
-        let data = partition_data(context, image, isolation_level, row);
-        leaders |= data.current_leader.leader_id >= 0;
-        partitions.push(data);
-        if rows
-            .get(at + 1)
-            .is_none_or(|next| next.want.key.topic != row.want.key.topic)
-        {
-            let (topic, topic_id) = match &row.want.key.topic {
-                TopicKey::Name(name) => (&**name, row.topic.as_ref().map_or(Uuid::nil(), |t| t.id)),
-                TopicKey::Id(id) => (row.topic.as_ref().map_or("", |t| &*t.name), *id),
-            };
-            let partitions = Array::from(std::mem::take(&mut partitions));
-            topics.push(FetchableTopicResponse {
-                topic,
-                topic_id,
-                partitions,
-            });
-        }
-    }
-    let node = image.node();
-    let told = context.endpoint(node);
-    let endpoint = NodeEndpoint {
-        node_id: node.id,
-        host: &told.host,
-        port: told.port.into(),
-        rack: node.rack.as_deref(),
-    };
-    let response = FetchResponse {
-        session_id: if context.version >= SESSIONS_SINCE {
-            session_id
-        } else {
-            NO_SESSION
-        },
-        responses: topics.into(),
-        node_endpoints: leaders.then_some(endpoint).into_iter().collect(),
-        ..FetchResponse::default()
-    };
-    let encoded = match encode_response(context.correlation_id, context.version, &response) {
-        Ok(encoded) => encoded,
-        Err(error) => return Answer::Hangup(error.into()),
-    };
-    // One splice per partition with records, in the order of the partitions.
-    let plans = rows
-        .iter()
-        .filter_map(|row| row.found.as_ref().ok())
-        .filter(|p| p.bytes > 0);
-    let splices = encoded
-        .splices
-        .iter()
-        .zip(plans)
-        .flat_map(|(splice, plan)| plan.ranges.iter().map(|range| (splice.at, range.clone())))
-        .collect::<Vec<_>>();
-    let frame = Frame {
-        head: Bytes::from(encoded.bytes),
-        splices,
-    };
-    match copied(shard.reactor(), frame).await {
-        Ok(frame) => Answer::Frame(frame),
-        Err(error) => Answer::Hangup(error.into()),
-    }
-}
-
-fn partition_data<'a>(
-    context: &Context,
-    image: &Image,
-    isolation_level: i8,
-    row: &'a Row,
-) -> PartitionData<'a> {
-    let partition_index = row.want.key.partition;
-    let empty = Some(RecordBytes::Bytes(&[]));
-    match &row.found {
-        Ok(plan) => PartitionData {
-            partition_index,
-            high_watermark: plan.high_watermark.get(),
-            last_stable_offset: plan.last_stable.get(),
-            log_start_offset: plan.log_start.get(),
-            diverging_epoch: plan.diverging.map_or_else(EpochEndOffset::default, |end| {
-                EpochEndOffset {
-                    epoch: end.epoch.get(),
-                    end_offset: end.end.get(),
-                }
-            }),
-            aborted_transactions: (isolation_level == 1).then(Array::empty),
-            records: match plan.bytes {
-                0 => empty,
-                len => Some(RecordBytes::Deferred { len }),
-            },
-            ..PartitionData::default()
-        },
-        Err(error) => PartitionData {
-            partition_index,
-            error_code: if *error == ErrorCode::KafkaStorageError
-                && context.version <= STORAGE_ERROR_UNKNOWN_UNTIL
-            {
-                ErrorCode::NotLeaderOrFollower.id()
-            } else {
-                error.id()
-            },
-            high_watermark: -1,
-            current_leader: current_leader(context, image, row, *error),
-            records: empty,
-            ..PartitionData::default()
-        },
-    }
-}
-
-/// Who leads, for a reader whose idea of it is wrong (KIP-951).
-fn current_leader(
-    context: &Context,
-    image: &Image,
-    row: &Row,
-    error: ErrorCode,
-) -> LeaderIdAndEpoch {
-    let wrong = matches!(
-        error,
-        ErrorCode::NotLeaderOrFollower | ErrorCode::FencedLeaderEpoch
-    );
-    let state = row.topic.as_ref().and_then(|topic| {
-        topic
-            .partitions
-            .get(usize::try_from(row.want.key.partition).ok()?)
-    });
-    match state {
-        Some(state) if wrong && context.version >= LEADERS_SINCE => LeaderIdAndEpoch {
-            leader_id: image.node().id,
-            leader_epoch: state.leader_epoch.get(),
-        },
-        _ => LeaderIdAndEpoch::default(),
-    }
-}
-
-/// The frame with records read in between where that is cheaper than to splice them: all where they are few, and else
-/// the short ranges among the long.
-async fn copied(reactor: &Reactor, frame: Frame) -> std::io::Result<Frame> {
-    let bytes: usize = frame
-        .splices
-        .iter()
-        .map(|(_, range)| range.len as usize)
-        .sum();
-    let is_small = bytes <= COPIED_BYTES_MAX;
-    let mut left = if is_small {
-        bytes
-    } else {
-        SHORT_RANGES_BYTES_MAX
-    };
-    let mut is_copied = |range: &FileRange| {
-        let len = range.len as usize;
-        let yes = (is_small || len <= SHORT_RANGE_BYTES) && len <= left;
-        left -= if yes { len } else { 0 };
-        yes
-    };
-    let copies: Vec<bool> = frame
-        .splices
-        .iter()
-        .map(|(_, range)| is_copied(range))
-        .collect();
-    if !copies.contains(&true) {
-        return Ok(frame);
-    }
-    let more = frame
-        .splices
-        .iter()
-        .zip(&copies)
-        .filter(|(_, copied)| **copied);
-    let more: usize = more.map(|((_, range), _)| range.len as usize).sum();
-    let mut head = BytesMut::with_capacity(frame.head.len() + more);
-    let mut splices = Vec::new();
-    let mut at = 0;
-    for ((position, range), copied) in frame.splices.into_iter().zip(copies) {
-        head.extend_from_slice(&frame.head[at..position]);
-        at = position;
-        if !copied {
-            splices.push((head.len(), range));
-            continue;
-        }
-        let FileRange {
-            file,
-            position,
-            len,
-        } = range;
-        reactor.prefetch(&file, position, u64::from(len)).await?;
-        if file.read_at_append(position, len as usize, &mut head)? < len as usize {
-            return Err(std::io::ErrorKind::UnexpectedEof.into());
-        }
-    }
-    head.extend_from_slice(&frame.head[at..]);
-    Ok(Frame {
-        head: head.freeze(),
-        splices,
-    })
-}
-
 fn isolation(level: i8) -> Isolation {
     match level {
         1 => Isolation::ReadCommitted,
@@ -584,88 +258,4 @@ fn epoch(known: i32) -> Option<LeaderEpoch> {
 /// A size or a time as clients send it, where negative means none.
 fn unsigned(number: i32) -> u32 {
     number.max(0).cast_unsigned()
-}
-
-/// Does `errand` where the session lives.
-async fn session(
-    shard: &Rc<Shard>,
-    id: i32,
-    errand: SessionErrand,
-) -> Result<SessionAnswer, Refusal> {
-    let home = fetch_session::home(id, shard.reactor().shards());
-    errand::begin(shard, home, errand)
-        .await
-        .unwrap_or(Err(Refusal::NotFound))
-}
-
-/// What is done with a fetch session on its shard.
-pub(crate) enum SessionErrand {
-    /// Closes it.
-    Remove {
-        /// Which.
-        id: i32,
-    },
-    /// Applies an incremental request.
-    Begin {
-        /// Which.
-        id: i32,
-        /// The request's epoch.
-        epoch: i32,
-        /// Whether the request names topics by id.
-        by_id: bool,
-        /// Added and changed partitions.
-        changed: Vec<Want>,
-        /// Removed partitions.
-        forgotten: Vec<Key>,
-    },
-    /// Picks what is news.
-    Select {
-        /// Which.
-        id: i32,
-        /// The epoch the session was given at the begin.
-        epoch: i32,
-        /// What was found.
-        outcomes: Vec<(Key, Outcome)>,
-    },
-}
-
-/// What came of it.
-pub(crate) enum SessionAnswer {
-    /// It is gone, or never was.
-    Removed,
-    /// What to read.
-    Begun(Begun),
-    /// For each outcome, whether it is news.
-    News(Vec<bool>),
-}
-
-impl Errand for SessionErrand {
-    type Answer = Result<SessionAnswer, Refusal>;
-
-    fn start(self, shard: &Rc<Shard>) -> impl Future<Output = Self::Answer> + use<> {
-        let mut sessions = shard.sessions().borrow_mut();
-        let now = shard.reactor().now();
-        std::future::ready(match self {
-            SessionErrand::Remove { id } => {
-                sessions.remove(id);
-                Ok(SessionAnswer::Removed)
-            }
-            SessionErrand::Begin {
-                id,
-                epoch,
-                by_id,
-                changed,
-                forgotten,
-            } => sessions
-                .begin(now, id, epoch, by_id, changed, &forgotten)
-                .map(SessionAnswer::Begun),
-            SessionErrand::Select {
-                id,
-                epoch,
-                outcomes,
-            } => sessions
-                .select(id, epoch, &outcomes)
-                .map(SessionAnswer::News),
-        })
-    }
 }
