@@ -12,6 +12,7 @@ use highwater::{
 };
 use highwater_wire::ApiKey;
 use support::{Cluster, Fault};
+use tokio::time::timeout;
 
 async fn client(cluster: &Cluster) -> Client {
     let builder = Client::builder(cluster.bootstrap()).configure(|config| {
@@ -386,6 +387,32 @@ async fn a_paused_partition_keeps_what_is_buffered_and_yields_to_others() {
             (paused.partition, offset + 1)
         );
     }
+}
+
+#[tokio::test]
+async fn a_paused_partition_that_fills_the_buffer_does_not_hold_up_the_others() {
+    let cluster = Cluster::start(1).await;
+    cluster.topic("t", 2);
+    let client = client(&cluster).await;
+    fill(&client, 100, 10, Compression::NONE).await;
+    let consumer = client.consumer().assign_topic("t", Start::Earliest);
+    let mut consumer = consumer.buffer_bytes(1).build().await.unwrap();
+    let first = consumer.next_batch().await.unwrap().unwrap();
+    assert_eq!((first.partition(), first.next_offset()), (0, 10));
+    // Nine batches go back, and there is room for one byte.
+    consumer.pause(&[place()]);
+    let producer = client.producer().build().await.unwrap();
+    for offset in 0..5 {
+        let record = Record::to("t").partition(1).value("v");
+        producer.send(record).await.unwrap();
+        let next = timeout(Duration::from_secs(60), consumer.next_batch()).await;
+        let batch = next.expect("nobody waits for what is paused").unwrap();
+        let batch = batch.unwrap();
+        assert_eq!((batch.partition(), batch.next_offset()), (1, offset + 1));
+    }
+    consumer.resume(&[place()]);
+    let rest: Vec<i64> = (10..100).collect();
+    assert_eq!(offsets(&mut consumer, 90).await, rest);
 }
 
 #[tokio::test]

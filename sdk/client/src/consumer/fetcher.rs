@@ -171,7 +171,8 @@ impl Fetcher {
         let mut state = shared.lock();
         let room = config.buffer_bytes.saturating_sub(state.waiting_bytes);
         let mut touched = state.take_touched(self.broker);
-        if room > 0 {
+        let is_blocked = room == 0 && state.is_blocked();
+        if room > 0 || is_blocked {
             touched.append(&mut self.parked);
         }
         while let Some((at, slot)) = self.timers.first().copied()
@@ -192,7 +193,7 @@ impl Fetcher {
         // Who takes from what waits wakes us.
         state.starved |= room == 0;
         if room == 0 {
-            self.park(&state);
+            self.park(&state, is_blocked);
         }
         if self.session.is_empty() {
             return Work::Nothing(self.timers.first().map(|(at, _)| *at));
@@ -261,12 +262,13 @@ impl Fetcher {
         self.session.unwant(index);
     }
 
-    /// There is no room: only what keeps a stream going that has nothing is asked for.
-    fn park(&mut self, state: &State) {
+    /// There is no room: only what keeps a stream going that has nothing is asked for, and what keeps the application going where
+    /// the room `is_blocked` by what is paused.
+    fn park(&mut self, state: &State, is_blocked: bool) {
         let wanted: Vec<usize> = self.session.wanted().collect();
         for index in wanted {
             let slot = &state.slots[index];
-            let is_dry = slot.lane.is_some() && slot.waiting.is_empty();
+            let is_dry = slot.waiting.is_empty() && (slot.lane.is_some() || is_blocked);
             match self.session.wants(index) {
                 Some(want) if is_dry => self.session.want(
                     index,

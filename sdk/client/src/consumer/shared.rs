@@ -416,6 +416,7 @@ impl State {
             lane.arrived.notify_one();
         }
         self.touch(index);
+        self.freed();
     }
 
     /// The watermarks of all partitions that are tracked; of those only that moved since this was last asked.
@@ -446,10 +447,7 @@ impl State {
         self.waiting_bytes -= bytes;
         // There is room for more: of it, or of any when there was none at all.
         self.touch(index);
-        if std::mem::take(&mut self.starved) {
-            let fetchers = self.fetchers.values();
-            fetchers.for_each(|fetcher| fetcher.wake.notify_one());
-        }
+        self.freed();
         Ok(Some(Reading {
             slot: index,
             place,
@@ -515,6 +513,21 @@ impl State {
             }
         }
         self.turn.retain(|turn| *turn != slot);
+        self.freed();
+    }
+
+    /// There is room, or nobody can make any: fetchers that found none look again.
+    fn freed(&mut self) {
+        if std::mem::take(&mut self.starved) {
+            let fetchers = self.fetchers.values();
+            fetchers.for_each(|fetcher| fetcher.wake.notify_one());
+        }
+    }
+
+    /// Whether all that waits is of partitions that are paused: then taking makes no room.
+    pub(super) fn is_blocked(&self) -> bool {
+        let is_paused = |slot: &usize| self.slots[*slot].cursor.is_paused();
+        !self.turn.is_empty() && self.turn.iter().all(is_paused)
     }
 }
 
@@ -535,3 +548,6 @@ pub(super) fn whole_batches(bytes: &[u8]) -> (usize, Option<(i64, i32)>) {
     }
     (end, next)
 }
+
+#[cfg(test)]
+mod tests;

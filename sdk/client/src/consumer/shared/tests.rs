@@ -1,0 +1,61 @@
+//! What is shared, without anybody who fetches.
+
+use std::pin::pin;
+use std::task::{Context, Waker};
+
+use super::*;
+
+/// Two partitions, led by two brokers that somebody fetches from, of which the first fills the buffer.
+fn full() -> (State, [Arc<Notify>; 2]) {
+    let mut state = State::default();
+    let wakes = [0, 1].map(|broker| state.add_fetcher(broker));
+    for broker in [0, 1] {
+        let slot = state.assign(&TopicPartition::new("t", broker), Start::Offset(0));
+        state.set_leader(slot, broker, 1);
+        state.take_touched(broker);
+    }
+    let fetched = Fetched {
+        bytes: Bytes::from_static(b"records"),
+        high_watermark: 1,
+        aborted: Aborted::default(),
+    };
+    state.push(0, Waiting::Fetched(fetched));
+    state.starved = true;
+    assert!(wakes.iter().all(is_woken), "to look at their partitions");
+    (state, wakes)
+}
+
+fn is_woken(wake: &Arc<Notify>) -> bool {
+    let mut context = Context::from_waker(Waker::noop());
+    pin!(wake.notified()).poll(&mut context).is_ready()
+}
+
+#[test]
+fn room_that_comes_by_any_way_wakes_who_found_none() {
+    let ways: [fn(&mut State); 5] = [
+        |state| drop(state.take(0)),
+        |state| drop(state.take_next()),
+        |state| state.unassign(0),
+        |state| state.seek(0, Start::Latest),
+        |state| state.clear(0),
+    ];
+    for way in ways {
+        let (mut state, wakes) = full();
+        way(&mut state);
+        assert_eq!(state.waiting_bytes, 0);
+        assert!(is_woken(&wakes[1]), "who fetches another partition");
+    }
+}
+
+#[test]
+fn the_room_is_blocked_while_all_that_waits_is_paused() {
+    let (mut state, wakes) = full();
+    assert!(!state.is_blocked());
+    state.set_paused(0, true);
+    assert!(state.is_blocked());
+    assert!(is_woken(&wakes[1]), "taking makes no room any more");
+    state.set_paused(0, false);
+    assert!(!state.is_blocked());
+    drop(state.take_next());
+    assert!(!state.is_blocked(), "there is none to be blocked");
+}
