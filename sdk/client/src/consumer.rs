@@ -403,6 +403,9 @@ impl Consumer {
     /// Moves to another place in a partition; what was fetched ahead of it is dropped, and marks of what was handed out before
     /// have no effect any more.
     ///
+    /// Under [`Commit::Watermark`] everything before the place counts as dealt with: it is what is committed next, also when it
+    /// lies past records that were handed out and not marked.
+    ///
     /// # Errors
     ///
     /// When the partition is not assigned.

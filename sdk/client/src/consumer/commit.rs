@@ -24,7 +24,8 @@ use crate::group;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Commit {
     /// Records are [marked](crate::ConsumerRecord::done) one by one or [by the batch](crate::RecordBatch::done), in any
-    /// order and from any task; the lowest offset that is not marked is committed. Without a mark nothing is committed.
+    /// order and from any task; the lowest offset that is not marked is committed. Without a mark that is the place where
+    /// reading began.
     Watermark {
         /// How often.
         every: Duration,
@@ -103,8 +104,8 @@ pub(super) async fn watermarks(shared: Weak<Shared>, group: Arc<group::Shared>, 
         if commit.is_watermark() && doubt.grows(&state) {
             tracing::warn!(
                 group = group.id(),
-                "no record was marked as done since the consumer began, so nothing is committed: call done() on records or \
-                 batches, or choose another commit strategy"
+                "no record was marked as done since the consumer began, so only the place where reading began is committed: \
+                 call done() on records or batches, or choose another commit strategy"
             );
         }
         if !offsets.is_empty() {
