@@ -139,6 +139,7 @@ pub enum OnClaimError {
     #[default]
     Stop,
     /// The claim is read again from its first record that is not marked, after a pause that grows as long as it fails at the
-    /// same place. Its partition stays with this member meanwhile.
+    /// same place. Its partition stays with this member meanwhile. One that fails after its end is left to the next member as
+    /// it is, with a warning.
     Restart(Backoff),
 }

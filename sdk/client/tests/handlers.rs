@@ -562,6 +562,79 @@ async fn a_claim_is_read_again_from_its_first_record_without_a_mark_where_that_i
 }
 
 #[tokio::test]
+async fn a_run_that_is_stopped_while_it_is_set_up_cleans_up() {
+    /// Is not ready before it is told.
+    #[derive(Clone)]
+    struct Slow(Scribe, Arc<Notify>, Arc<Notify>);
+    impl GroupHandler for Slow {
+        type Error = Error;
+        async fn setup(&self, session: &Session) -> Result<(), Error> {
+            self.1.notify_one();
+            session.cancelled().await;
+            self.0.setup(session).await
+        }
+        async fn consume_claim(&self, session: &Session, claim: Claim) -> Result<(), Error> {
+            self.2.notify_one();
+            self.0.consume_claim(session, claim).await
+        }
+        async fn cleanup(&self, session: &Session, why: Cleanup) -> Result<(), Error> {
+            self.0.cleanup(session, why).await
+        }
+    }
+    let peer = Peer::start().await;
+    let (member, log) = (1, Log::default());
+    let scribe = Scribe {
+        member,
+        log: log.clone(),
+    };
+    let slow = Slow(scribe, Arc::default(), Arc::default());
+    let run = Run::of(peer.group(), slow.clone());
+    timeout(LONG, slow.1.notified()).await.unwrap();
+    run.stop().await.unwrap();
+    let all = vec![0, 1, 2, 3];
+    let expected = [
+        Happened::SetUp(1, all.clone()),
+        Happened::CleanedUp(1, all, Cleanup::Shutdown),
+    ];
+    assert_eq!(log.all(), expected);
+}
+
+#[tokio::test]
+async fn a_claim_that_fails_after_its_end_is_the_next_members_where_claims_are_read_again() {
+    /// Fails when its claim is revoked.
+    struct Sore(Scribe);
+    impl GroupHandler for Sore {
+        type Error = BoxError;
+        async fn setup(&self, session: &Session) -> Result<(), BoxError> {
+            Ok(self.0.setup(session).await?)
+        }
+        async fn consume_claim(&self, session: &Session, claim: Claim) -> Result<(), BoxError> {
+            self.0.consume_claim(session, claim).await?;
+            Err("a sad end".into())
+        }
+        async fn cleanup(&self, session: &Session, why: Cleanup) -> Result<(), BoxError> {
+            Ok(self.0.cleanup(session, why).await?)
+        }
+    }
+    let peer = Peer::start().await;
+    let log = Log::default();
+    let scribe = |member| Scribe {
+        member,
+        log: log.clone(),
+    };
+    let again = OnClaimError::Restart(Backoff::constant(Duration::from_millis(5)));
+    let one = Run::of(peer.group().on_claim_error(again), Sore(scribe(1)));
+    log.shared(&[(1, 4)]).await;
+    let two = Run::of(peer.group(), scribe(2));
+    log.shared(&[(1, 2), (2, 2)]).await;
+    peer.produce(0..40).await;
+    log.records(40).await;
+    one.stop().await.unwrap();
+    two.stop().await.unwrap();
+    assert_eq!(peer.committed().await, 40);
+}
+
+#[tokio::test]
 async fn a_handler_that_returns_early_ends_the_run_without_an_error() {
     struct Once;
     impl GroupHandler for Once {
@@ -985,6 +1058,54 @@ async fn errors_of_a_kind_that_does_not_pass_are_not_tried_again() {
     }
     run.stop().await.unwrap();
     assert_eq!(deeds.numbers().len(), 4);
+}
+
+#[tokio::test]
+async fn a_panic_of_what_sorts_errors_is_a_failure_like_any_other() {
+    let peer = Peer::start().await;
+    peer.produce(0..8).await;
+    let letters = peer.another("DLT").await;
+    let (group, dead) = (peer.group(), letters.clone());
+    let run = spawn(|stop| async move {
+        let fails = |_: ConsumerRecord| async { Err::<(), _>("no") };
+        let each = group.for_each(1, fails).dead_letter(dead);
+        let each = each.retry_if(|_| panic!("of no sort"));
+        each.run_until(stop.notified()).await
+    });
+    let consumer = peer
+        .client
+        .consumer()
+        .assign_topic(&letters, Start::Earliest);
+    let mut consumer = consumer.build().await.unwrap();
+    for _ in 0..8 {
+        let letter = timeout(LONG, consumer.next()).await;
+        let letter = letter.expect("the worker goes on").unwrap().unwrap();
+        let mut headers = letter.headers();
+        let why = headers.find(|it| it.key_str() == Some("kafka_dlt-exception-message"));
+        assert_eq!(why.unwrap().value, Some(&b"panicked: of no sort"[..]));
+    }
+    run.stop().await.unwrap();
+    assert_eq!(peer.committed().await, 8);
+}
+
+#[tokio::test]
+async fn an_error_that_panics_when_it_is_written_ends_the_run() {
+    #[derive(Debug)]
+    struct Mute;
+    impl std::fmt::Display for Mute {
+        fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            panic!("no words")
+        }
+    }
+    impl std::error::Error for Mute {}
+    let peer = Peer::start().await;
+    peer.produce(0..8).await;
+    let each = peer.group().for_each(2, |_| async { Err::<(), _>(Mute) });
+    let error = timeout(LONG, each.run()).await;
+    let error = error.expect("nobody waits for the worker").unwrap_err();
+    assert_eq!(error.kind(), &ErrorKind::Handler);
+    assert!(error.to_string().contains("no words"), "{error}");
+    assert_eq!(error.topic_partition().unwrap().topic, peer.topic.into());
 }
 
 #[tokio::test]

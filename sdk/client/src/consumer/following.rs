@@ -175,8 +175,10 @@ impl Consumer {
             }
             // What is under way first.
             while let Some(settled) = self.settled().await {
-                if matches!(settled, Settled::LetGo(_)) {
-                    self.settle(settled)?;
+                match settled {
+                    // What came this moment is let go as everything else: the listener was told of it.
+                    Settled::LetGo(_) | Settled::Assigned(_) => self.settle(settled)?,
+                    Settled::Deferred(..) => {}
                 }
             }
             let places = self.assignment();

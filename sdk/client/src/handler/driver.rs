@@ -213,9 +213,16 @@ impl<H: GroupHandler> Driver<H> {
                     .at(&place.topic, place.partition)
                 }
             };
-            let (OnClaimError::Restart(backoff), Some(left)) = (&self.rules.on_error, home.take())
-            else {
+            let OnClaimError::Restart(backoff) = &self.rules.on_error else {
                 return Outcome::Failed(error);
+            };
+            let Some(left) = home.take() else {
+                if !*ended.borrow() {
+                    // The handler keeps it from being read again.
+                    return Outcome::Failed(error);
+                }
+                tracing::warn!(%error, "a claim failed after its end: what is not marked is left to the next member");
+                return Outcome::Over;
             };
             stream = left;
             let marked = stream.watermark();

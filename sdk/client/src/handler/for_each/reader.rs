@@ -1,6 +1,5 @@
 //! Reads claims, and gives their records to the workers.
 
-use std::future::pending;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -11,7 +10,7 @@ use super::ticket::{Job, Ticket};
 use crate::consumer::ConsumerRecord;
 use crate::core::handler::course::{Course, wait};
 use crate::core::handler::dispatch::{Dispatch, Keyless};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind, TopicPartition};
 use crate::handler::{Claim, GroupHandler, Session, letter};
 
 pub(super) struct Reader {
@@ -59,8 +58,7 @@ impl GroupHandler for Reader {
             tokio::select! {
                 permit = self.queues[worker].reserve() => match permit {
                     Ok(permit) => permit.send(ticket.job(record)),
-                    // The worker is gone with the run: so will be this task.
-                    Err(_) => pending().await,
+                    Err(_) => return Err(gone(claim.place())),
                 },
                 () = ticket.ended() => break,
                 error = ticket.failed() => return Err(error),
@@ -73,6 +71,12 @@ impl GroupHandler for Reader {
             () = ticket.drained() => Ok(()),
         }
     }
+}
+
+/// The worker is gone, with the run or by a fault of its own.
+fn gone(place: &TopicPartition) -> Error {
+    let message = format!("worker for a record of {place} is gone");
+    Error::new(ErrorKind::Handler, message).at(&place.topic, place.partition)
 }
 
 /// Waits until a record of a retry topic is due.

@@ -84,6 +84,16 @@ impl Ticket {
         let _ = self.gone.subscribe().wait_for(|gone| *gone).await;
     }
 
+    /// A record cannot be dealt with: nothing after it may be.
+    pub(super) fn fail(&self, error: Error) {
+        self.is_spoilt.store(true, Ordering::SeqCst);
+        self.failed.send_if_modified(|failed| {
+            let is_first = failed.is_none();
+            failed.get_or_insert(error);
+            is_first
+        });
+    }
+
     pub(super) fn touch(&self) {
         self.pulse.touch();
     }
@@ -121,12 +131,7 @@ impl Job {
 
     /// It cannot be dealt with.
     pub(super) fn fail(self, error: Error) {
-        self.ticket.is_spoilt.store(true, Ordering::SeqCst);
-        self.ticket.failed.send_if_modified(|failed| {
-            let is_first = failed.is_none();
-            failed.get_or_insert(error);
-            is_first
-        });
+        self.ticket.fail(error);
     }
 }
 

@@ -41,11 +41,14 @@ where
             if !job.begin() {
                 continue;
             }
-            let ticket = Arc::clone(&job.ticket);
+            let (ticket, record) = (Arc::clone(&job.ticket), job.record.clone());
             tokio::select! {
                 biased;
                 () = ticket.given_up() => {}
-                () = self.see_through(job) => {}
+                seen = caught(self.see_through(job)) => if let Err(panicked) = seen {
+                    // Of the application, too: an error that cannot be written, for one. The worker has others to serve.
+                    ticket.fail(stopped(&record, panicked.into()));
+                }
             }
         }
     }
@@ -109,13 +112,18 @@ where
     }
 
     async fn call(&self, record: &ConsumerRecord) -> Result<(), Fault> {
-        match caught(async { (self.handler)(record.clone()).await }).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(Fault {
+        // What the application does to sort its errors may panic as well as what it does to its records.
+        let called = async {
+            let error = (self.handler)(record.clone()).await.err()?;
+            Some(Fault {
                 may_pass: (self.may_pass)(&error),
                 class: type_name::<E>(),
                 error: error.into(),
-            }),
+            })
+        };
+        match caught(called).await {
+            Ok(None) => Ok(()),
+            Ok(Some(fault)) => Err(fault),
             Err(panicked) => Err(Fault {
                 may_pass: true,
                 class: type_name::<Panicked>(),
