@@ -1119,4 +1119,14 @@ async fn settings_that_make_no_sense_are_refused() {
         .consumer(|consumer| consumer.commit(Commit::Manual));
     let refused = manual.for_each(1, fine).run().await.unwrap_err();
     assert_eq!(refused.kind(), &ErrorKind::Config);
+    let once = peer.another("once").await;
+    let topics = [(once.clone(), LONG), (once.clone(), LONG)];
+    let twice = peer.group().for_each(1, fine).retry_topics(topics);
+    let refused = timeout(LONG, twice.run()).await.unwrap().unwrap_err();
+    assert_eq!(refused.kind(), &ErrorKind::Config);
+    assert!(refused.to_string().contains(&once), "{refused}");
+    let round = peer.group().for_each(1, fine).dead_letter(&peer.topic);
+    let refused = timeout(LONG, round.run()).await.unwrap().unwrap_err();
+    assert_eq!(refused.kind(), &ErrorKind::Config);
+    assert!(refused.to_string().contains(&peer.topic), "{refused}");
 }

@@ -144,6 +144,11 @@ impl ConsumerBuilder {
         &self.config.group
     }
 
+    /// The topics that are subscribed to by name.
+    pub(crate) fn subscription(&self) -> &BTreeSet<Arc<str>> {
+        &self.subscription
+    }
+
     /// Looks the topics up and starts fetching, in the tokio runtime that this is called in.
     ///
     /// Cancel-safe.

@@ -26,7 +26,7 @@ use self::worker::Worker;
 use super::GroupBuilder;
 use crate::consumer::{Commit, ConsumerRecord};
 use crate::core::backoff::Backoff;
-use crate::core::handler::course::{Course, RetryTopic};
+use crate::core::handler::course::{self, Course, RetryTopic};
 use crate::core::handler::dispatch::Keyless;
 use crate::error::{BoxError, Error, Result};
 
@@ -191,7 +191,8 @@ where
     /// # Errors
     ///
     /// As [`GroupBuilder::run_until`]; [`Config`](crate::ErrorKind::Config) without workers, or for another commit strategy than
-    /// the watermark; and when one of the retry topics or the topic of dead letters does not exist.
+    /// the watermark, or where a topic would be met twice: a retry topic that is named twice or subscribed to, or that of dead
+    /// letters among those that are read; and when one of the retry topics or the topic of dead letters does not exist.
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> Result<()> {
         let commit = self.group.consumer.group_config().commit;
         if !matches!(commit, Commit::Watermark { .. }) {
@@ -205,6 +206,9 @@ where
             );
             return Err(Error::config(why));
         }
+        let refused = |error: course::Error| Error::config(error.to_string());
+        let read = self.group.consumer.subscription();
+        self.course.check(read).map_err(refused)?;
         let course = Arc::new(self.course);
         let post = Post::open(&self.group.client, &self.group.group, Arc::clone(&course)).await?;
         let handler = Arc::new(self.handler);

@@ -9,6 +9,8 @@
 //!
 //! Knows neither the handler nor the topics' contents.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::core::backoff::Backoff;
@@ -46,7 +48,41 @@ pub(crate) enum Next<'a> {
     Stop,
 }
 
+/// Why a course would never come to its end.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("retry topic {0:?} is named twice, need each once: records would go round in it")]
+    Twice(String),
+    #[error("retry topic {0:?} is one of those subscribed to, need a topic of its own")]
+    RetryIsRead(String),
+    #[error("dead letters go to {0:?}, which is read by the same run: records would go round")]
+    DeadIsRead(String),
+}
+
 impl Course {
+    /// Holds it against the topics that are `read` anyway: a record has to go on to a topic in which it was not yet.
+    ///
+    /// # Errors
+    ///
+    /// The topic that would be met again.
+    pub(crate) fn check(&self, read: &BTreeSet<Arc<str>>) -> Result<(), Error> {
+        let mut retries = BTreeSet::new();
+        for RetryTopic { name, .. } in &self.topics {
+            if read.contains(name.as_str()) {
+                return Err(Error::RetryIsRead(name.clone()));
+            }
+            if !retries.insert(name.as_str()) {
+                return Err(Error::Twice(name.clone()));
+            }
+        }
+        match &self.dead_letter {
+            Some(dead) if read.contains(dead.as_str()) || retries.contains(dead.as_str()) => {
+                Err(Error::DeadIsRead(dead.clone()))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// What becomes of a record of `topic` after `failures` failures in place, at least 1, the last of which is of a kind that
     /// may pass or not. `random` spreads the pauses.
     pub(crate) fn next(&self, topic: &str, failures: u32, may_pass: bool, random: u64) -> Next<'_> {
@@ -139,6 +175,25 @@ mod tests {
         assert_eq!(course.next("orders", 1, true, 0), Next::Stop);
         course.skips = true;
         assert_eq!(course.next("orders", 1, true, 0), Next::Skip);
+    }
+
+    #[test]
+    fn a_course_that_leads_back_is_refused_with_the_topic() {
+        let read = |topic: &str| BTreeSet::from([Arc::from(topic)]);
+        let mut course = course();
+        assert_eq!(course.check(&read("orders")), Ok(()));
+        let refused = |course: &Course, topic| course.check(&read(topic)).unwrap_err();
+        let retry = Error::RetryIsRead("retry-5m".to_owned());
+        assert_eq!(refused(&course, "retry-5m"), retry);
+        let dead = Error::DeadIsRead("dead".to_owned());
+        assert_eq!(refused(&course, "dead"), dead);
+        course.dead_letter = Some("retry-1m".to_owned());
+        let dead = Error::DeadIsRead("retry-1m".to_owned());
+        assert_eq!(refused(&course, "orders"), dead);
+        course.topics[1].name = "retry-1m".to_owned();
+        let twice = Error::Twice("retry-1m".to_owned());
+        assert_eq!(refused(&course, "orders"), twice);
+        assert!(twice.to_string().contains("\"retry-1m\""));
     }
 
     #[test]
