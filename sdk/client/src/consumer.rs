@@ -566,7 +566,7 @@ impl Consumer {
             }
             let mut state = self.shared.lock();
             let (_, slot) = state.find(place)?;
-            slot.track.as_ref()?.watermark().map(Committed::from)
+            slot.track.as_ref()?.dealt_with()
         };
         let places = places.iter();
         places

@@ -122,6 +122,7 @@ impl Consumer {
         match settled {
             Settled::LetGo(places) => {
                 membership.group.settled(&places);
+                self.shared.lock().leaving.clear();
                 if !places.is_empty() {
                     self.shared.events.tell(|| ConsumerEvent::Revoked(places));
                 }
@@ -135,7 +136,13 @@ impl Consumer {
                 self.shared.events.tell(|| ConsumerEvent::Assigned(named()));
                 for (place, from) in places {
                     self.shared.client.shared.use_topic(&place.topic);
+                    let said = self.shared.lock().coming.remove(&place).flatten();
+                    let from = match (said, from) {
+                        (Some(word), from) => word.instead_of(from),
+                        (None, from) => from,
+                    };
                     match from {
+                        Place::Said(committed) => self.assign_at(&place, &committed),
                         Place::Committed(committed) => self.assign_committed(&place, &committed),
                         Place::Start(start) => self.assign_known(&place, start),
                         Place::Nowhere => self.assign_nowhere(&place),
@@ -147,11 +154,19 @@ impl Consumer {
     }
 
     fn assign_committed(&mut self, place: &TopicPartition, committed: &Committed) {
+        self.assign_at(place, committed);
+        if let Some((_, slot)) = self.shared.lock().find(place) {
+            slot.committed = Some(committed.clone());
+        }
+    }
+
+    fn assign_at(&mut self, place: &TopicPartition, committed: &Committed) {
         self.assign_known(place, Start::Offset(committed.offset));
-        let mut state = self.shared.lock();
-        if let Some((_, slot)) = state.find(place) {
+        if let Some((_, slot)) = self.shared.lock().find(place) {
             slot.cursor.set_epoch(committed.leader_epoch);
-            slot.committed = Some(committed.offset);
+            if let Some(track) = &slot.track {
+                track.begin(committed.clone());
+            }
         }
     }
 

@@ -63,6 +63,8 @@ pub(super) enum Settled {
 /// Where reading an assigned partition begins.
 pub(super) enum Place {
     Committed(Committed),
+    /// The listener said so; the group does not know.
+    Said(Committed),
     Start(Start),
     /// There is no commit, and nowhere to begin without.
     Nowhere,
@@ -172,7 +174,7 @@ impl Membership {
             tell(listener.as_ref(), &group, Rebalance::Revoked(positions)).await;
             // The listener may have waited until more was marked; and what was enqueued and not waited for is waited for here.
             let more = tracks.into_iter().filter_map(|(place, track)| {
-                let committed = Committed::from(track.watermark()?);
+                let committed = track.dealt_with()?;
                 (offsets.get(&place) != Some(&committed)).then_some((place, committed))
             });
             commit(more.collect()).await;

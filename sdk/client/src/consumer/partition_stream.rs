@@ -17,7 +17,7 @@ use super::shared::{Lane, Shared};
 use super::track::{Stop, Track};
 use super::{Commit, Start};
 use crate::error::{Result, TopicPartition};
-use crate::group::{self, Committed, Offsets};
+use crate::group::{self, Offsets};
 
 /// One partition of a consumer, to be read by a task of its own; see [`Partitions`](super::Partitions).
 ///
@@ -127,12 +127,12 @@ impl PartitionStream {
 
     /// The lowest offset that is not dealt with; `None` while nobody knows where reading begins.
     pub(crate) fn watermark(&self) -> Option<i64> {
-        self.track.watermark().map(|place| place.offset)
+        self.track.dealt_with().map(|committed| committed.offset)
     }
 
     /// Goes back to the first record that is not dealt with: what was handed out after it comes again.
     pub(crate) fn rewind(&mut self) {
-        if let Some(place) = self.track.watermark()
+        if let Some(committed) = self.track.dealt_with()
             && self.track.stop().is_none()
         {
             let mut state = self.shared.lock();
@@ -142,7 +142,10 @@ impl PartitionStream {
                 .as_ref()
                 .is_some_and(|track| Arc::ptr_eq(track, &self.track));
             if is_ours {
-                state.seek(self.slot, Start::Offset(place.offset));
+                state.seek(self.slot, Start::Offset(committed.offset));
+                if let Some(track) = &state.slots[self.slot].track {
+                    track.begin(committed);
+                }
             }
         }
     }
@@ -326,9 +329,9 @@ impl PartitionStream {
         if is_whole
             && self.strategy() == Commit::EachBatch
             && self.track.stop().is_none()
-            && let (Some(group), Some(watermark)) = (&self.group, self.track.watermark())
+            && let (Some(group), Some(committed)) = (&self.group, self.track.dealt_with())
         {
-            let offsets = Offsets::from([(self.place.clone(), Committed::from(watermark))]);
+            let offsets = Offsets::from([(self.place.clone(), committed)]);
             // Nobody waits; what comes to nothing is logged, and committed with the next.
             drop(group.commits.enqueue(offsets));
         }

@@ -23,7 +23,7 @@ use super::shared::{Lane, Shared};
 use super::track::Track;
 use super::{Commit, Consumer, ConsumerEvents, Ledger, PartitionStream, Start};
 use crate::error::{Result, TopicPartition};
-use crate::group::{self, Committed, Group, Offsets, Waiting};
+use crate::group::{self, Group, Offsets, Waiting};
 
 /// A consumer's partitions, one [`PartitionStream`] for each; see [`Consumer::partitions`].
 ///
@@ -273,8 +273,8 @@ impl Consumer {
         }
     }
 
-    /// Ends the streams of these, and stops reading them.
-    fn end(&mut self, places: &[TopicPartition]) -> Vec<Ending> {
+    /// Ends the streams of these, and stops reading them; where more may be said of them until they are let go, their tracks stay.
+    fn end(&mut self, places: &[TopicPartition], more: bool) -> Vec<Ending> {
         let mut state = self.shared.lock();
         let mut endings = Vec::new();
         for place in places {
@@ -293,7 +293,10 @@ impl Consumer {
                     lane: Arc::clone(lane),
                 });
             }
-            state.unassign(index);
+            let track = state.unassign(index);
+            if let Some(track) = track.filter(|_| more) {
+                state.leaving.insert(place.clone(), track);
+            }
         }
         endings
     }
@@ -301,13 +304,13 @@ impl Consumer {
     /// Ends the streams of these at once, if there are streams.
     pub(super) fn end_streams(&mut self, places: &[TopicPartition]) {
         if self.streams.is_some() {
-            self.end(places);
+            self.end(places, false);
         }
     }
 
     /// Ends the streams of these, and begins to let them go, which waits for what was handed out, but no longer than `bound`.
     pub(super) fn release_streams(&mut self, places: Vec<TopicPartition>, bound: Duration) {
-        let endings = self.end(&places);
+        let endings = self.end(&places, true);
         if let Some(queue) = &mut self.streams {
             queue.streams.retain(|stream| !stream.is_ended());
         }
@@ -333,8 +336,8 @@ impl Consumer {
                 ..
             } in endings
             {
-                if let Some(watermark) = track.watermark().filter(|_| commits) {
-                    offsets.insert(place.clone(), Committed::from(watermark));
+                if let Some(committed) = track.dealt_with().filter(|_| commits) {
+                    offsets.insert(place.clone(), committed);
                 }
                 positions.insert(place.clone(), track.handed().or(position));
                 if commits {

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::Start;
 use super::events::{ConsumerEvent, Tell};
+use super::ledger::Word;
 use super::reading::{Opened, Reading};
 use super::track::Track;
 use crate::client::Client;
@@ -60,6 +61,10 @@ pub(super) struct State {
     pub(super) starved: bool,
     /// Who fetches, by broker.
     fetchers: BTreeMap<i32, Desk>,
+    /// The tracks of partitions that are being let go, until they are: more may be said of them.
+    pub(super) leaving: BTreeMap<TopicPartition, Arc<Track>>,
+    /// Partitions that are about to be assigned, and what was said of them.
+    pub(super) coming: BTreeMap<TopicPartition, Option<Word>>,
 }
 
 /// What a fetcher is told.
@@ -97,7 +102,7 @@ pub(super) struct Slot {
     /// The partition's stream, where it has one.
     pub(super) lane: Option<Arc<Lane>>,
     /// What was committed by itself last, or what the group had.
-    pub(super) committed: Option<i64>,
+    pub(super) committed: Option<Committed>,
 }
 
 /// What the application's side of a partition's stream shares with the consumer.
@@ -387,18 +392,19 @@ impl State {
         index
     }
 
-    /// Stops reading a partition and drops what waits of it.
-    pub(super) fn unassign(&mut self, index: usize) {
+    /// Stops reading a partition and drops what waits of it. Returns its track, if it had one.
+    pub(super) fn unassign(&mut self, index: usize) -> Option<Arc<Track>> {
         self.clear(index);
         let slot = &mut self.slots[index];
         if slot.assigned {
             slot.assigned = false;
             self.assigned -= 1;
         }
-        slot.track = None;
+        let track = slot.track.take();
         slot.lane = None;
         slot.cursor.seek(Start::Latest);
         self.touch(index);
+        track
     }
 
     /// Goes to another place in a partition, and drops what waits of it.
@@ -423,10 +429,14 @@ impl State {
     pub(super) fn moved_watermarks(&mut self) -> Offsets {
         let mut offsets = Offsets::new();
         for slot in self.slots.iter_mut().filter(|slot| slot.assigned) {
-            let place = slot.track.as_ref().and_then(|track| track.watermark());
-            if let Some(place) = place.filter(|place| slot.committed != Some(place.offset)) {
-                slot.committed = Some(place.offset);
-                offsets.insert(slot.place.clone(), place.into());
+            let Some(now) = slot.track.as_ref().and_then(|track| track.dealt_with()) else {
+                continue;
+            };
+            let is_known =
+                |known: &Committed| known.offset == now.offset && known.metadata == now.metadata;
+            if !slot.committed.as_ref().is_some_and(is_known) {
+                slot.committed = Some(now.clone());
+                offsets.insert(slot.place.clone(), now);
             }
         }
         offsets

@@ -10,6 +10,8 @@ use tokio::sync::Notify;
 
 use super::batch::RecordBatch;
 use crate::core::consumer::progress::{Handout, Marks, Place, Progress};
+use crate::core::consumer::said::Said;
+use crate::group::Committed;
 
 /// The partition is being let go.
 const ENDED: u64 = 1 << 63;
@@ -23,9 +25,18 @@ pub(super) struct Track {
     handed: AtomicU64,
     /// Whether anything was ever marked.
     used: AtomicBool,
-    progress: Mutex<Progress>,
+    dealt: Mutex<Dealt>,
     /// Told what may be waited for once the track has ended.
     changed: Arc<Notify>,
+}
+
+/// What is dealt with.
+#[derive(Debug)]
+struct Dealt {
+    /// By marks.
+    progress: Progress,
+    /// By number.
+    said: Said,
 }
 
 /// Why a stream may not go on.
@@ -50,18 +61,21 @@ impl Track {
         Arc::new(Self {
             handed: AtomicU64::new(0),
             used: AtomicBool::new(false),
-            progress: Mutex::new(Progress::new(start)),
+            dealt: Mutex::new(Dealt {
+                progress: Progress::new(start),
+                said: Said::default(),
+            }),
             changed,
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Progress> {
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Dealt> {
+        self.dealt.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes note of a batch that is to be handed out.
     pub(super) fn hand_out(self: &Arc<Self>, batch: &RecordBatch, first_offset: i64) -> Mark {
-        let marks = self.lock().hand_out(&Handout {
+        let marks = self.lock().progress.hand_out(&Handout {
             first_offset,
             next_offset: batch.next_offset(),
             leader_epoch: batch.leader_epoch(),
@@ -76,16 +90,42 @@ impl Track {
 
     /// What lies before `next_offset` is not to be seen.
     pub(super) fn pass(&self, next_offset: i64) {
-        self.lock().pass(next_offset);
+        self.lock().progress.pass(next_offset);
     }
 
-    /// The lowest offset that is not dealt with; `None` while nobody knows where reading begins.
-    pub(super) fn watermark(&self) -> Option<Place> {
-        self.lock().watermark()
+    /// What the group is to be told: the lowest offset that is not dealt with, by marks or by what was said since. `None` while
+    /// nobody knows where reading begins.
+    pub(super) fn dealt_with(&self) -> Option<Committed> {
+        let mut dealt = self.lock();
+        let marks = dealt.progress.watermark();
+        dealt.said.over(marks)
+    }
+
+    /// This is what the group knows.
+    pub(super) fn begin(&self, committed: Committed) {
+        self.lock().said = Said::begin(committed);
+    }
+
+    /// The application says how far it has come, or, `in_any_case`, where to go on from.
+    pub(super) fn say(&self, committed: Committed, in_any_case: bool) {
+        self.used.store(true, Ordering::Relaxed);
+        {
+            let mut dealt = self.lock();
+            let marks = dealt.progress.watermark();
+            dealt.said.say(committed, marks, in_any_case);
+        }
+        self.tell_change();
+    }
+
+    /// Tells who waits for what was handed out, once the track has ended.
+    fn tell_change(&self) {
+        if self.handed.load(Ordering::SeqCst) & ENDED != 0 {
+            self.changed.notify_one();
+        }
     }
 
     pub(super) fn next_offset(&self) -> Option<i64> {
-        self.lock().next_offset()
+        self.lock().progress.next_offset()
     }
 
     pub(super) fn is_used(&self) -> bool {
@@ -93,7 +133,7 @@ impl Track {
     }
 
     pub(super) fn is_outstanding(&self) -> bool {
-        self.lock().is_outstanding()
+        self.lock().progress.is_outstanding()
     }
 
     /// A stream hands out what lies before `next_offset`.
@@ -134,7 +174,7 @@ impl Track {
     /// Whether all that a stream handed out is dealt with. Once the track has ended, `changed` is told when it may be so.
     pub(super) fn is_drained(&self) -> bool {
         let handed = self.handed().unwrap_or(0);
-        self.watermark().is_none_or(|place| place.offset >= handed)
+        self.dealt_with().is_none_or(|place| place.offset >= handed)
     }
 }
 
@@ -162,11 +202,9 @@ impl Mark {
             track.used.store(true, Ordering::Relaxed);
         }
         if is_finished {
-            track.lock().finished(&self.marks);
+            track.lock().progress.finished(&self.marks);
         }
-        if track.handed.load(Ordering::SeqCst) & ENDED != 0 {
-            track.changed.notify_one();
-        }
+        track.tell_change();
     }
 }
 

@@ -3,4 +3,5 @@
 pub(crate) mod aborted;
 pub(crate) mod cursor;
 pub(crate) mod progress;
+pub(crate) mod said;
 pub(crate) mod session;

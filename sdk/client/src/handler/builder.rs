@@ -93,7 +93,6 @@ impl GroupBuilder {
             patience,
             stall: group.poll_interval_max,
             shutdown_within: self.shutdown_within,
-            commit: group.commit,
             client: self.client,
         };
         Driver::new(handler, rules)

@@ -60,7 +60,8 @@ impl Claim {
         self.stream().place()
     }
 
-    /// The offset that reading begins at, which is what the group had committed; `None` when that had to be looked up.
+    /// The offset that reading begins at, which is what the group had committed, or what was said in
+    /// [`setup`](super::GroupHandler::setup); `None` when it had to be looked up.
     pub fn initial_offset(&self) -> Option<i64> {
         self.stream().initial_offset()
     }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
+use tokio::time::{Instant, sleep};
 
 use super::claim::{Claim, Home};
 use super::pulse::Pulse;
@@ -22,7 +22,7 @@ use super::session::Session;
 use super::unwind::caught;
 use super::{Cleanup, GroupHandler, OnClaimError};
 use crate::client::Client;
-use crate::consumer::{Commit, ConsumerBuilder, PartitionStream, Partitions, Rebalance};
+use crate::consumer::{ConsumerBuilder, PartitionStream, Partitions, Rebalance};
 use crate::error::{BoxError, Error, ErrorKind, Result, TopicPartition};
 use crate::group::Group;
 
@@ -34,7 +34,6 @@ pub(super) struct Rules {
     /// After how long without progress a claim is given up.
     pub(super) stall: Duration,
     pub(super) shutdown_within: Duration,
-    pub(super) commit: Commit,
     pub(super) client: Client,
 }
 
@@ -106,10 +105,6 @@ impl<H: GroupHandler> Driver<H> {
         shutdown: impl Future<Output = ()>,
     ) -> Result<()> {
         let mut shutdown = std::pin::pin!(shutdown);
-        let every = self.rules.commit.every().unwrap_or(Duration::MAX / 4);
-        let mut ticks = interval_at(Instant::now() + every, every);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut commits = JoinSet::new();
         loop {
             tokio::select! {
                 biased;
@@ -122,17 +117,6 @@ impl<H: GroupHandler> Driver<H> {
                     // Panics are caught in the task.
                     Err(error) => return Err(Error::new(ErrorKind::Handler, error.to_string())),
                 },
-                _ = ticks.tick(), if self.rules.commit.every().is_some() => {
-                    if self.roster.has_news() && commits.is_empty() {
-                        let roster = Arc::clone(&self.roster);
-                        commits.spawn(async move { roster.commit().await });
-                    }
-                }
-                Some(committed) = commits.join_next() => {
-                    if let Ok(Err(error)) = committed {
-                        tracing::warn!(%error, "marked offsets were not committed");
-                    }
-                }
                 next = partitions.next() => match next {
                     Ok(Some(stream)) => self.start(partitions, tasks, stream),
                     Ok(None) => return Ok(()),
@@ -248,19 +232,9 @@ impl<H: GroupHandler> Driver<H> {
                     false => Cleanup::Revoked,
                 };
                 let places: Vec<TopicPartition> = positions.into_keys().collect();
-                self.clean_up(&places, group.clone(), why).await;
-                let last = self.roster.last(&places);
-                if !last.is_empty()
-                    && self.rules.commit != Commit::Manual
-                    && let Err(error) = group.commit(last).await
-                {
-                    tracing::warn!(%error, "marked offsets were not committed before letting go");
-                }
+                self.clean_up(&places, group, why).await;
             }
-            Rebalance::Lost(places) => {
-                self.clean_up(&places, group, Cleanup::Lost).await;
-                self.roster.last(&places);
-            }
+            Rebalance::Lost(places) => self.clean_up(&places, group, Cleanup::Lost).await,
         }
     }
 
@@ -274,8 +248,8 @@ impl<H: GroupHandler> Driver<H> {
             return;
         }
         places.sort();
-        let session = self.session(group, &places);
         self.roster.enter(&places);
+        let session = self.session(group, &places);
         match caught(async { self.handler.setup(&session).await }).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => self.roster.fail(failed(&places[0], "setup", error.into())),
@@ -289,11 +263,15 @@ impl<H: GroupHandler> Driver<H> {
     async fn clean_up(&self, places: &[TopicPartition], group: Group, why: Cleanup) {
         // The tasks are over in time, see `consume`.
         self.roster.ended(places).await;
-        let places = self.roster.leave(places.iter().cloned());
-        if places.is_empty() {
-            return;
+        let left = self.roster.leave(places.iter().cloned());
+        if !left.is_empty() {
+            self.clean_up_left(&left, group, why).await;
         }
-        let session = self.session(group, &places);
+        self.roster.close(places);
+    }
+
+    async fn clean_up_left(&self, places: &[TopicPartition], group: Group, why: Cleanup) {
+        let session = self.session(group, places);
         match caught(async { self.handler.cleanup(&session, why).await }).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => self

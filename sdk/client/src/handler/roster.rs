@@ -1,8 +1,8 @@
-//! What a run's driver, its claims' tasks and its sessions share: which claims there are, what is to be committed beside the
-//! marks, and why the run has to end.
+//! What a run's driver, its claims' tasks and its sessions share: which claims there are, and why the run has to end. What is
+//! marked of them lies with the consumer, who alone commits it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
@@ -15,33 +15,41 @@ use crate::group::Committed;
 pub(super) struct Roster {
     /// Claims that a task is working on.
     running: watch::Sender<BTreeSet<TopicPartition>>,
-    /// Claims that were set up and not cleaned up. Superset of `running`, but for claims whose clean-up waits for their task.
-    set_up: Mutex<BTreeSet<TopicPartition>>,
-    /// Offsets that sessions marked by number.
-    marked: Mutex<BTreeMap<TopicPartition, Marked>>,
+    /// Claims from before they are set up until after they are cleaned up. Superset of `running`.
+    held: Mutex<Held>,
     /// Why the run has to end.
     fault: watch::Sender<Option<Error>>,
     /// Whether the run is stopped.
     pub(super) stopping: watch::Sender<bool>,
     /// When claims have to be done at the latest, once the run is stopped.
     deadline: watch::Sender<Option<Instant>>,
-    /// Where marks are committed; there once the consumer is.
+    /// Where offsets are marked and committed; there once the consumer is.
     pub(super) ledger: OnceLock<Ledger>,
 }
 
-#[derive(Clone, Debug)]
-struct Marked {
-    committed: Committed,
-    /// Whether the group does not know yet.
-    is_new: bool,
+#[derive(Debug, Default)]
+struct Held {
+    claims: BTreeMap<TopicPartition, Tenure>,
+    /// How many terms have begun.
+    terms: u64,
 }
+
+#[derive(Debug)]
+struct Tenure {
+    term: Term,
+    /// Whether somebody cleans it up, or has.
+    is_left: bool,
+}
+
+/// One time that a partition is this member's: what is said of another is too late, or too early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Term(u64);
 
 impl Roster {
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self {
             running: watch::Sender::default(),
-            set_up: Mutex::default(),
-            marked: Mutex::default(),
+            held: Mutex::default(),
             fault: watch::Sender::default(),
             stopping: watch::Sender::new(false),
             deadline: watch::Sender::default(),
@@ -49,17 +57,24 @@ impl Roster {
         })
     }
 
-    fn set_up(&self) -> std::sync::MutexGuard<'_, BTreeSet<TopicPartition>> {
-        self.set_up.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn marked(&self) -> std::sync::MutexGuard<'_, BTreeMap<TopicPartition, Marked>> {
-        self.marked.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// These are about to be set up.
     pub(super) fn enter(&self, places: &[TopicPartition]) {
-        self.set_up().extend(places.iter().cloned());
+        if let Some(ledger) = self.ledger.get() {
+            ledger.expect(places);
+        }
+        let mut held = self.lock();
+        for place in places {
+            held.terms += 1;
+            let tenure = Tenure {
+                term: Term(held.terms),
+                is_left: false,
+            };
+            held.claims.insert(place.clone(), tenure);
+        }
     }
 
     /// Those of `places` that have to be cleaned up; nobody else is told that.
@@ -67,18 +82,34 @@ impl Roster {
         &self,
         places: impl IntoIterator<Item = TopicPartition>,
     ) -> Vec<TopicPartition> {
-        let mut set_up = self.set_up();
-        let mut left: Vec<TopicPartition> = places
-            .into_iter()
-            .filter(|place| set_up.remove(place))
-            .collect();
+        let mut held = self.lock();
+        let mut leave = |place: &TopicPartition| {
+            let tenure = held.claims.get_mut(place);
+            tenure.is_some_and(|tenure| !std::mem::replace(&mut tenure.is_left, true))
+        };
+        let mut left: Vec<TopicPartition> = places.into_iter().filter(&mut leave).collect();
         left.sort();
         left
     }
 
+    /// Nothing more can be said of these.
+    pub(super) fn close(&self, places: &[TopicPartition]) {
+        let mut held = self.lock();
+        for place in places {
+            held.claims.remove(place);
+        }
+    }
+
     /// What is set up and not cleaned up, in order.
     pub(super) fn held(&self) -> Vec<TopicPartition> {
-        self.set_up().iter().cloned().collect()
+        let held = self.lock();
+        let claims = held.claims.iter().filter(|(_, tenure)| !tenure.is_left);
+        claims.map(|(place, _)| place.clone()).collect()
+    }
+
+    /// Which time this is that the partition is this member's; `None` when it is not.
+    pub(super) fn term(&self, place: &TopicPartition) -> Option<Term> {
+        Some(self.lock().claims.get(place)?.term)
     }
 
     /// A task works on this claim until what this returns is dropped.
@@ -149,45 +180,18 @@ impl Roster {
     }
 
     /// Takes note of an offset to commit, the highest so far, or this one in any case.
-    pub(super) fn mark(&self, place: TopicPartition, committed: Committed, in_any_case: bool) {
-        let mut marked = self.marked();
-        let before = marked.get(&place).map(|before| before.committed.offset);
-        if in_any_case || before.is_none_or(|before| before < committed.offset) {
-            let is_new = true;
-            marked.insert(place, Marked { committed, is_new });
+    pub(super) fn say(&self, place: &TopicPartition, committed: Committed, in_any_case: bool) {
+        if let Some(ledger) = self.ledger.get() {
+            ledger.say(place, committed, in_any_case);
         }
     }
 
     /// Commits what is marked, by number or record by record, of all partitions.
     pub(super) async fn commit(&self) -> Result<()> {
-        let Some(ledger) = self.ledger.get() else {
-            return Ok(());
-        };
-        let mut offsets = BTreeMap::new();
-        for (place, marked) in &mut *self.marked() {
-            marked.is_new = false;
-            offsets.insert(place.clone(), marked.committed.clone());
+        match self.ledger.get() {
+            Some(ledger) => ledger.commit().await,
+            None => Ok(()),
         }
-        let result = ledger.commit(offsets.clone()).await;
-        if result.is_err() {
-            for (place, marked) in &mut *self.marked() {
-                marked.is_new |= offsets.get(place) == Some(&marked.committed);
-            }
-        }
-        result
-    }
-
-    /// Whether an offset was marked by number since the last commit.
-    pub(super) fn has_news(&self) -> bool {
-        self.marked().values().any(|marked| marked.is_new)
-    }
-
-    /// What was marked by number of partitions that are being let go: to be committed once more after whatever else is.
-    pub(super) fn last(&self, places: &[TopicPartition]) -> BTreeMap<TopicPartition, Committed> {
-        let mut marked = self.marked();
-        let last = places.iter();
-        last.filter_map(|place| Some((place.clone(), marked.remove(place)?.committed)))
-            .collect()
     }
 }
 

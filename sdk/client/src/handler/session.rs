@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::pulse::Pulse;
-use super::roster::Roster;
+use super::roster::{Roster, Term};
 use crate::consumer::ConsumerRecord;
 use crate::error::{Result, TopicPartition};
 use crate::group::{Committed, Group, GroupMetadata};
@@ -16,6 +16,8 @@ pub struct Session {
     roster: Arc<Roster>,
     group: Group,
     claims: Arc<[TopicPartition]>,
+    /// Of each of them, which time that it is this member's the call is about.
+    terms: Arc<[Option<Term>]>,
     ended: watch::Receiver<bool>,
     /// Of the claim, in [`consume_claim`](super::GroupHandler::consume_claim).
     pulse: Option<Arc<Pulse>>,
@@ -29,9 +31,11 @@ impl Session {
         ended: watch::Receiver<bool>,
         pulse: Option<Arc<Pulse>>,
     ) -> Self {
+        let terms = claims.iter().map(|claim| roster.term(claim)).collect();
         Self {
             roster: Arc::clone(roster),
             group,
+            terms,
             claims: claims.into(),
             ended,
             pulse,
@@ -73,32 +77,40 @@ impl Session {
     }
 
     /// Says that a partition is dealt with up to the record before `offset`, with a note for who asks for the group's offsets.
-    /// Without effect when it was marked further already.
+    /// Without effect when it was marked further already, and once the claim has been cleaned up.
     ///
-    /// A handler uses either this or [`mark`](Self::mark) for a partition: where both were used, this is what is committed.
+    /// That is what is committed until records marked one by one lead past it. In [`setup`](super::GroupHandler::setup) it says
+    /// also where reading begins.
     pub fn mark_offset(&self, place: &TopicPartition, offset: i64, metadata: impl Into<String>) {
         self.note(place, offset, metadata.into(), false);
     }
 
-    /// The same, and also back: the group begins at `offset` when the partition goes to somebody else. Nothing is read again
-    /// before.
+    /// The same, and also back: the group begins at `offset` when the partition goes to somebody else, unless more is marked
+    /// before. Nothing is read again until then, but where the claim is
+    /// [read again for an error](super::OnClaimError::Restart).
     pub fn reset_offset(&self, place: &TopicPartition, offset: i64, metadata: impl Into<String>) {
         self.note(place, offset, metadata.into(), true);
     }
 
     fn note(&self, place: &TopicPartition, offset: i64, metadata: String, in_any_case: bool) {
         self.touch();
+        let claim = self.claims.iter().position(|claim| claim == place);
+        let known = claim.and_then(|at| self.terms.get(at).copied().flatten());
+        let term = self.roster.term(place);
+        if term.is_none() || (claim.is_some() && term != known) {
+            tracing::debug!(%place, offset, "an offset is marked too late, and passed over");
+            return;
+        }
         let committed = Committed {
             metadata,
             ..Committed::from(offset)
         };
-        self.roster.mark(place.clone(), committed, in_any_case);
+        self.roster.say(place, committed, in_any_case);
     }
 
-    /// Commits what is marked, of all partitions, and waits until the coordinator has it.
+    /// Commits what is marked, of all partitions, also of those that are being let go, and waits until the coordinator has it.
     ///
-    /// Cancel-safe in that it is committed all the same. What is marked of a claim that has ended already is committed once it
-    /// has been cleaned up, whatever this says.
+    /// Cancel-safe in that it is committed all the same.
     ///
     /// # Errors
     ///

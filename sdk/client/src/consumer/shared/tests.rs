@@ -35,7 +35,7 @@ fn room_that_comes_by_any_way_wakes_who_found_none() {
     let ways: [fn(&mut State); 5] = [
         |state| drop(state.take(0)),
         |state| drop(state.take_next()),
-        |state| state.unassign(0),
+        |state| drop(state.unassign(0)),
         |state| state.seek(0, Start::Latest),
         |state| state.clear(0),
     ];
