@@ -1,13 +1,11 @@
-//! Forgetting: segments that retention or delete-records takes, logs that are cut or deleted, and the delay after which the
-//! bytes go.
+//! Forgetting: segments that retention or delete-records takes, logs that are cut or deleted.
 //!
-//! A segment is out of the log at once and its files are renamed to `.deleted`; whoever has them open reads on.
+//! A segment is out of the log at once and its files are renamed to `.deleted`; whoever has them open reads on. When their
+//! bytes go is `graveyard`'s.
 
-use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use highwater_reactor::Instant;
 use highwater_record::Offset;
 use uuid::Uuid;
 
@@ -31,21 +29,15 @@ pub struct Deleted {
     pub bytes: u64,
 }
 
-/// Files that were renamed away and whose bytes go later.
-#[derive(Debug, Default)]
-pub(crate) struct Graveyard {
-    files: VecDeque<(Instant, PathBuf)>,
-}
-
 impl Log {
-    /// Deletes the segments that are below the start, too many or too old, and removes files whose delay is over. Nothing
-    /// at or above `high_watermark` goes. The start moves with what is deleted.
+    /// Deletes the segments that are below the start, too many or too old, and begins to remove the files whose delay is over.
+    /// Nothing at or above `high_watermark` goes. The start moves with what is deleted.
     ///
     /// # Errors
     /// [`Error`]; what was deleted before it stays deleted.
     pub fn retain(&mut self, now_ms: i64, high_watermark: Offset) -> Result<Vec<Deleted>, Error> {
         self.fence.check()?;
-        self.remove_due_files()?;
+        self.graveyard.empty(&self.reactor, &self.fence);
         self.forget_epochs_below_start()?;
         let now_ms = self.clock.now_ms(self.reactor.now().since_start(), now_ms);
         let mut deleted = Vec::new();
@@ -135,18 +127,6 @@ impl Log {
         Ok(path)
     }
 
-    /// Removes the files whose delay is over.
-    fn remove_due_files(&mut self) -> Result<(), Error> {
-        let now = self.reactor.now();
-        while let Some((due, path)) = self.graveyard.files.front()
-            && *due <= now
-        {
-            crate::small_file::remove_large(&self.reactor, &self.fence, path)?;
-            self.graveyard.files.pop_front();
-        }
-        Ok(())
-    }
-
     fn candidates(&self) -> Vec<Candidate> {
         let last = self.segment_count() - 1;
         (0..=last)
@@ -229,7 +209,7 @@ impl Log {
             let from = names::path(&self.dir, base, kind);
             let to = names::staged_path(&self.dir, base, kind, Stage::Deleted);
             match self.reactor.rename(&from, &to) {
-                Ok(()) => self.graveyard.files.push_back((due, to)),
+                Ok(()) => self.graveyard.bury(due, to),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                 Err(error) => return Err(Error::write(&self.fence, "rename", &from, error)),
             }

@@ -21,6 +21,7 @@ mod deletion;
 mod entries;
 mod errands;
 mod error;
+mod graveyard;
 mod log;
 mod scan;
 mod segment;

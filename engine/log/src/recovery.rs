@@ -11,9 +11,9 @@ use uuid::Uuid;
 
 use crate::checkpoint;
 use crate::config::Config;
-use crate::deletion::Graveyard;
 use crate::errands::Errands;
 use crate::error::{Error, Fence};
+use crate::graveyard::Graveyard;
 use crate::leader_epochs::LeaderEpochs;
 use crate::log::Log;
 use crate::names::{self, Kind};

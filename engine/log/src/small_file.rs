@@ -77,16 +77,6 @@ pub(crate) fn remove(reactor: &Reactor, fence: &Fence, path: &Path) -> Result<()
     }
 }
 
-/// [`remove`], for a file that may be large.
-pub(crate) fn remove_large(reactor: &Reactor, fence: &Fence, path: &Path) -> Result<(), Error> {
-    match reactor.remove_large_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::write(fence, "remove", path, error))
-        }
-        Ok(()) | Err(_) => Ok(()),
-    }
-}
-
 fn temporary(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".tmp");

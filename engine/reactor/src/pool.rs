@@ -239,13 +239,17 @@ impl Desk {
         self.run_at(Pace::Usual, work).await
     }
 
-    /// The same for work that keeps a thread for long: after what this shard has of that kind.
+    /// The shard's turn for [`Self::run_slow`].
+    pub(crate) async fn slow_turn(&self) -> Permit {
+        self.slow.acquire(1).await
+    }
+
+    /// The same for work that keeps a thread for long, from who has the shard's turn.
     pub(crate) async fn run_slow<T, F>(&self, work: F) -> T
     where
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static,
     {
-        let _turn = self.slow.acquire(1).await;
         self.run_at(Pace::Slow, work).await
     }
 

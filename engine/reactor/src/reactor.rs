@@ -13,7 +13,7 @@ use crate::bell::Receiving;
 use crate::clock::Sleep;
 use crate::file::{Entry, File, OpenOptions, Space};
 use crate::file_system::FileSystem;
-use crate::local::{Either, race};
+use crate::local::{Either, Permit, race};
 use crate::shard::ShardId;
 use crate::socket::{DetachedSocket, Listener, Socket};
 use crate::task::Task;
@@ -130,9 +130,14 @@ impl Reactor {
         ask!(self, world => world.unblock(work).await)
     }
 
+    /// The shard's turn for [`Self::unblock_slow`]: one holds it at a time.
+    pub(crate) async fn slow_turn(&self) -> Permit {
+        ask!(self, world => world.slow_turn().await)
+    }
+
     /// [`Self::unblock`] for work that keeps its thread for long: one such job of all shards is under way at a time, so that
     /// the others have the rest of the threads, and one of each shard is in line.
-    pub(crate) async fn unblock_slow<T, F>(&self, work: F) -> T
+    pub(crate) async fn unblock_slow<T, F>(&self, _turn: &Permit, work: F) -> T
     where
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static,

@@ -2,8 +2,9 @@
 //! pool. Knows sizes, not what the files were.
 //!
 //! The kernel frees blocks and cached pages when the last handle of a nameless file is closed: a quarter of a second for a
-//! gigabyte. So a file is held open while its name goes, and the handle is closed elsewhere: one file at a time, or those of a
-//! topic that is deleted would keep all threads of the pool from the syncs of directories behind them.
+//! gigabyte. So a file is held open while its name goes, and the handle is closed elsewhere. One file of a shard at a time: those
+//! of a topic that is deleted would keep all threads of the pool from the syncs of directories behind them, and as many
+//! descriptors open.
 
 use std::io;
 use std::path::Path;
@@ -15,15 +16,15 @@ use crate::reactor::Reactor;
 const LARGE_BYTES: u64 = 1 << 20;
 
 impl Reactor {
-    /// [`Self::remove_file`], for a file that may be large: its name is gone when this returns, its space a little later.
+    /// [`Self::remove_file`], for a file that may be large: when others of this shard had their turn. Its space has been given
+    /// back when this resolves. Dropped before, the file may be there or not.
     ///
     /// # Errors
     /// As for [`Self::remove_file`]; the file is still there then.
-    pub fn remove_large_file(&self, path: &Path) -> io::Result<()> {
+    pub async fn remove_large_file(&self, path: &Path) -> io::Result<()> {
+        let turn = self.slow_turn().await;
         if let Some(held) = self.remove_and_hold(path)? {
-            let reactor = self.clone();
-            let closed = async move { reactor.unblock_slow(move || drop(held)).await };
-            self.spawn(closed).detach();
+            self.unblock_slow(&turn, move || drop(held)).await;
         }
         Ok(())
     }
@@ -36,8 +37,7 @@ impl Reactor {
     pub async fn remove_large_dir(&self, path: &Path) -> io::Result<()> {
         for entry in self.list(path)? {
             if !entry.is_dir && entry.len >= LARGE_BYTES {
-                let held = self.remove_and_hold(&path.join(&entry.name))?;
-                self.unblock_slow(move || drop(held)).await;
+                self.remove_large_file(&path.join(&entry.name)).await?;
             }
         }
         self.remove_dir_all(path)

@@ -7,6 +7,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -92,18 +93,47 @@ fn what_is_large_is_gone_at_once_and_its_space_soon() {
                 let file = reactor.open(file, OpenOptions::CREATE_NEW).unwrap();
                 file.append_at(0, &[&vec![7; 2 << 20]]).unwrap();
             }
-            reactor.remove_large_file(&path).unwrap();
+            reactor.remove_large_file(&path).await.unwrap();
             reactor.remove_large_dir(&folder).await.unwrap();
-            assert!(reactor.remove_large_file(&path).is_err(), "it is gone");
+            let again = reactor.remove_large_file(&path).await;
+            assert!(again.is_err(), "it is gone");
         }
     });
-    // The pool has done its jobs by now.
     assert!(!gone.0.exists() && !gone.1.exists());
+    assert_eq!(held_in(dir.path()), 0, "a file is still held");
+}
+
+/// How many files of a directory are open, whether they have a name still or not.
+fn held_in(dir: &Path) -> usize {
     let open = std::fs::read_dir("/proc/self/fd").unwrap();
-    let held = open
-        .filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok())
-        .filter(|target| target.starts_with(dir.path()));
-    assert_eq!(held.count(), 0, "a file is still held");
+    open.filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok())
+        .filter(|target| target.starts_with(dir))
+        .count()
+}
+
+#[test]
+fn of_many_large_files_that_go_one_is_held_open_at_a_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().to_owned();
+    on_a_shard(move |reactor| {
+        let path = path.clone();
+        async move {
+            let names: Vec<_> = (0..20).map(|name| path.join(name.to_string())).collect();
+            for name in &names {
+                let file = reactor.open(name, OpenOptions::CREATE_NEW).unwrap();
+                file.append_at(0, &[&vec![7; 1 << 20]]).unwrap();
+            }
+            for name in names.clone() {
+                let removing = reactor.clone();
+                let removed = async move { removing.remove_large_file(&name).await.unwrap() };
+                reactor.spawn(removed).detach();
+            }
+            while names.iter().any(|name| name.exists()) {
+                assert!(held_in(&path) <= 1);
+                reactor.yield_now().await;
+            }
+        }
+    });
 }
 
 /// What a receiver that wishes for `worthwhile` bytes at once gets in its first receive, when the peer sends `parts` one

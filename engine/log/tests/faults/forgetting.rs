@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use highwater_log::{Config, Opening, ReadError};
-use highwater_reactor::sim::Crash;
+use highwater_reactor::sim::{Crash, Operation};
 use highwater_record::Offset;
 
 use crate::common::{append, batch, bytes_of, clean, close, small, unclean};
-use crate::{Case, marks, offset};
+use crate::{Case, EIO, marks, offset};
 
 #[test]
 fn deleted_segments_stay_for_those_who_read_them_and_go_after_their_delay() {
@@ -36,6 +36,8 @@ fn deleted_segments_stay_for_those_who_read_them_and_go_after_their_delay() {
     assert_eq!(waiting(&case), deleted.len() * 3, "not yet");
     case.world.run(case.reactor.sleep(Duration::from_secs(61)));
     log.retain(1_000, offset(60)).expect("retained");
+    case.world
+        .run(case.reactor.sleep(Duration::from_millis(100)));
     assert_eq!(waiting(&case), 0);
     assert!(
         log.advance_start(offset(10))
@@ -43,6 +45,27 @@ fn deleted_segments_stay_for_those_who_read_them_and_go_after_their_delay() {
             .is_empty()
     );
     assert_eq!(log.start_offset(), offset(40), "a start does not move back");
+}
+
+#[test]
+fn a_deleted_file_that_a_broken_disk_keeps_fences_and_one_that_is_gone_does_not() {
+    for is_broken in [false, true] {
+        let (case, mut log) = Case::with(small(), 60);
+        log.advance_start(offset(40)).expect("deleted");
+        let staged = case.path("00000000000000000000.log.deleted");
+        case.world.run(case.reactor.sleep(Duration::from_secs(61)));
+        if is_broken {
+            case.world.disk().fail(Operation::Remove, 1, EIO);
+        } else {
+            case.reactor.remove_file(&staged).expect("removed");
+        }
+        log.retain(1_000, offset(60)).expect("retained");
+        case.world
+            .run(case.reactor.sleep(Duration::from_millis(100)));
+        assert_eq!(case.fence.is_raised(), is_broken);
+        let left = |name: &String| name.ends_with(".deleted");
+        assert_eq!(case.names().iter().any(left), is_broken);
+    }
 }
 
 #[test]

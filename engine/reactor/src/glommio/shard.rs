@@ -19,7 +19,7 @@ use crate::bell::{Bells, Ports, Receiving};
 use crate::clock::{Clock, Sleep};
 use crate::file::{Backing, File, Space};
 use crate::file_system::FileSystem;
-use crate::local::oneshot;
+use crate::local::{Permit, oneshot};
 use crate::pool::{Desk, Pool};
 use crate::shard::ShardId;
 use crate::socket::{DetachedSocket, DetachedWorld, ListenerWorld, SocketWorld};
@@ -190,6 +190,10 @@ impl Shard {
         F: FnOnce() -> T + Send + 'static,
     {
         self.desk.run(work).await
+    }
+
+    pub(crate) async fn slow_turn(&self) -> Permit {
+        self.desk.slow_turn().await
     }
 
     pub(crate) async fn unblock_slow<T, F>(&self, work: F) -> T

@@ -15,6 +15,7 @@ use crate::bell::Receiving;
 use crate::clock::{Clock, Sleep};
 use crate::file::{Backing, File, Space};
 use crate::file_system::FileSystem;
+use crate::local::Permit;
 use crate::shard::ShardId;
 use crate::socket::{DetachedSocket, DetachedWorld, ListenerWorld, SocketWorld};
 use crate::task::Task;
@@ -94,6 +95,10 @@ impl Shard {
         self.wait(Duration::from_micros(10), Duration::from_micros(500))
             .await;
         work()
+    }
+
+    pub(crate) async fn slow_turn(&self) -> Permit {
+        self.core.slow[self.id.index()].acquire(1).await
     }
 
     /// The same: there are threads enough.

@@ -16,6 +16,7 @@ use super::net::Network;
 use super::shard::Shard;
 use crate::bell::{Bells, Ports};
 use crate::clock::Clock;
+use crate::local::Semaphore;
 use crate::reactor::{self, Reactor};
 use crate::shard::ShardId;
 use crate::task::take_waiting_for;
@@ -44,6 +45,8 @@ pub(super) struct Core {
     pub(super) chance: RefCell<Chance>,
     pub(super) bells: Arc<Bells>,
     pub(super) ports: Vec<Rc<Ports>>,
+    /// For each shard the turn for what is slow.
+    pub(super) slow: Vec<Semaphore>,
     pub(super) disk: Disk,
     pub(super) net: Network,
     /// Wall-clock time at the start of the world.
@@ -74,6 +77,7 @@ impl World {
                 chance: RefCell::new(chance),
                 bells: Arc::new(Bells::without_events(shards)),
                 ports: (0..shards).map(|_| Rc::default()).collect(),
+                slow: (0..shards).map(|_| Semaphore::new(1)).collect(),
                 disk,
                 net,
                 unix_ms_at_start: Cell::new(UNIX_MS_AT_START),
