@@ -47,8 +47,9 @@ pub(crate) struct Inner {
     listed: Cell<bool>,
     /// Whether a cleaning has failed for good.
     pub(crate) uncleanable: Cell<bool>,
-    /// Whether a snapshot is being written away from the shard.
+    /// Whether a snapshot is being written away from the shard, and the newest of those that came meanwhile.
     snapshot_under_way: Cell<bool>,
+    snapshot_next: RefCell<Option<Snapshot>>,
 }
 
 /// What is borrowed for one decision.
@@ -84,6 +85,7 @@ impl Partition {
                 listed: Cell::new(false),
                 uncleanable: Cell::new(false),
                 snapshot_under_way: Cell::new(false),
+                snapshot_next: RefCell::default(),
             }),
         }
     }
@@ -431,11 +433,16 @@ impl Inner {
         commit::start(self);
     }
 
-    /// Has a snapshot written away from the shard; at once while another one is.
+    /// Has a snapshot written away from the shard. While another one is, the newest waits for its turn; a stop, which writes one
+    /// of its own, passes it over.
     pub(crate) fn send_snapshot(self: &Rc<Inner>, snapshot: Snapshot) {
-        let mut core = self.core.borrow_mut();
+        let core = self.core.borrow();
+        if core.state.standing() != Standing::Open {
+            return;
+        }
         if self.snapshot_under_way.replace(true) {
-            return core.write_snapshot(snapshot);
+            self.snapshot_next.replace(Some(snapshot));
+            return;
         }
         let Snapshot { offset, bytes } = snapshot;
         let written = core.log().send_snapshot(offset, bytes, SNAPSHOTS_KEPT);
@@ -446,6 +453,10 @@ impl Inner {
             inner.snapshot_under_way.set(false);
             if let Some(Err(error)) = written {
                 tracing::warn!(%error, %offset, dir = %inner.dir.display(), "producer snapshot not written");
+            }
+            let next = inner.snapshot_next.take();
+            if let Some(next) = next {
+                inner.send_snapshot(next);
             }
         };
         self.host.reactor().spawn(noted).detach();

@@ -202,6 +202,37 @@ fn a_clean_stop_remembers_all_five_batches_of_a_producer() {
     });
 }
 
+/// The names of the files of a kind, oldest first.
+fn names(bed: &Bed, kind: &str) -> Vec<String> {
+    let entries = bed.reactor.list(&Bed::dir()).expect("listed");
+    let names = entries
+        .into_iter()
+        .map(|entry| entry.name.to_string_lossy().into_owned());
+    names.filter(|name| name.ends_with(kind)).collect()
+}
+
+#[test]
+fn of_segments_that_fill_faster_than_snapshots_are_written_the_newest_has_one() {
+    let bed = Bed::new(16);
+    let host = bed.host();
+    bed.world.run(async {
+        let partition = bed.create(&host, small_segments(flushed())).await;
+        for sequence in 0..30 {
+            let batch = records(1, 700, bed.now_ms()).from(1, 0, sequence);
+            place(&partition, &batch);
+        }
+        assert!(
+            names(&bed, ".snapshot").is_empty(),
+            "none is written on the shard"
+        );
+        bed.reactor.sleep(Duration::from_millis(100)).await;
+        let (snapshots, segments) = (names(&bed, ".snapshot"), names(&bed, ".log"));
+        assert_eq!(snapshots.len(), 2, "of the first roll, and of the last");
+        let newest = segments.last().expect("a segment");
+        assert_eq!(snapshots.last(), Some(&newest.replace(".log", ".snapshot")));
+    });
+}
+
 #[test]
 fn a_broken_snapshot_is_removed_and_an_older_one_or_the_log_takes_its_place() {
     let bed = Bed::new(7);
@@ -213,15 +244,10 @@ fn a_broken_snapshot_is_removed_and_an_older_one_or_the_log_takes_its_place() {
                 &partition,
                 &records(1, 700, bed.now_ms()).from(1, 0, sequence),
             );
+            bed.reactor.sleep(Duration::from_millis(20)).await;
         }
         let end = partition.close().await.expect("closed");
-        let snapshots = || -> Vec<String> {
-            let entries = bed.reactor.list(&Bed::dir()).expect("listed");
-            let names = entries
-                .into_iter()
-                .map(|entry| entry.name.to_string_lossy().into_owned());
-            names.filter(|name| name.ends_with(".snapshot")).collect()
-        };
+        let snapshots = || names(&bed, ".snapshot");
         assert_eq!(snapshots().len(), 3, "the newest three are kept");
         let mut broken = 0;
         loop {
