@@ -3,8 +3,8 @@
 //! It decides where bytes go and how much is allocated ahead. It does not know when to roll, nor what is durable.
 //!
 //! ```text
-//!   .log   |batch|batch|   batch   |  allocated, not written  |
-//!          0                     bytes                    allocated
+//!   .log   |batch|batch|   batch   |0000|  allocated, not written  |
+//!          0                     bytes room                    allocated
 //! ```
 
 use std::path::Path;
@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::error::{Error, Fence};
 use crate::names::{self, Kind};
 use crate::roll;
+use crate::room;
 use crate::segment::{Indexing, Segment, Shelf};
 use crate::small_file;
 use crate::surplus::Surplus;
@@ -31,12 +32,15 @@ const BLOCK_BYTES: u64 = 4096;
 
 /// The segment that is appended to.
 ///
-/// Invariant: `written_back <= bytes`, and the file holds whole batches in `0..bytes`.
+/// Invariant: `written_back <= bytes <= room`; the file holds whole batches in `0..bytes` and, without an overhang, zeros in
+/// `bytes..room`, where it ends.
 #[derive(Debug)]
 pub(crate) struct Active {
     pub(crate) base: Offset,
     /// Bytes of whole batches.
     pub(crate) bytes: u64,
+    /// Where the file ends.
+    room: u64,
     pub(crate) file: File,
     pub(crate) indexing: Indexing,
     first_timestamp_ms: Option<i64>,
@@ -51,10 +55,6 @@ pub(crate) struct Active {
     has_overhang: bool,
     /// Write-back has been started up to here.
     written_back: u64,
-    /// A sync or a write-back that was begun with so many bytes has been or is at work on the last block of them.
-    handed_over: u64,
-    /// Whether a sync is under way, which may take what is written meanwhile too.
-    is_syncing: bool,
 }
 
 /// Bytes that were appended and that nobody has handed to the device yet. Owns its handle, so that this can be done on any
@@ -105,6 +105,7 @@ impl Active {
         let mut active = Active {
             base,
             bytes: 0,
+            room: 0,
             file,
             indexing: shelf.indexing(base)?,
             first_timestamp_ms: None,
@@ -114,8 +115,6 @@ impl Active {
             follows_full: false,
             has_overhang: false,
             written_back: 0,
-            handed_over: 0,
-            is_syncing: false,
         };
         if shelf.config.preallocate {
             let whole = u64::from(shelf.config.segment_bytes);
@@ -144,6 +143,7 @@ impl Active {
         Ok(Active {
             base,
             bytes,
+            room: bytes,
             file,
             indexing,
             first_timestamp_ms,
@@ -153,8 +153,6 @@ impl Active {
             follows_full: false,
             has_overhang: false,
             written_back: bytes,
-            handed_over: bytes,
-            is_syncing: false,
         })
     }
 
@@ -177,7 +175,7 @@ impl Active {
         let end = position + batch.len() as u64;
         self.cut_overhang(shelf)?;
         self.allocate_ahead(shelf.config, end);
-        if let Err(error) = self.put(position, batch.parts()) {
+        if let Err(error) = self.put(shelf.config, position, batch.parts()) {
             self.has_overhang = true;
             let error = Error::write(shelf.fence, "append to", self.file.path(), error);
             if matches!(error, Error::Full { .. }) {
@@ -203,21 +201,18 @@ impl Active {
         Ok(position)
     }
 
-    /// Writes `parts` behind the last batch. Where the block in which that ends may be on the disk, the blocks after it are
-    /// written first and the rest of that block last. An ext4 write that moves the file's end from within such a block waits
-    /// for whoever holds the file's block map, which is the sync that is under way; one that does not move the end does not.
-    fn put(&self, position: u64, parts: [&[u8]; 2]) -> std::io::Result<()> {
+    /// Writes `parts` behind the last batch, and behind those the room that they need to be in.
+    fn put(&mut self, config: &Config, position: u64, parts: [&[u8]; 2]) -> std::io::Result<()> {
         let [header, body] = parts;
-        let after = position.next_multiple_of(BLOCK_BYTES);
-        let rest = usize::try_from(after - position).expect("less than a block");
-        let is_on_disk = self.is_syncing || position == self.handed_over;
-        if !is_on_disk || rest == 0 || header.len() + body.len() <= rest {
+        let end = position + (header.len() + body.len()) as u64;
+        if end <= self.room {
             return self.file.append_at(position, &parts);
         }
-        let (header_first, header_after) = header.split_at(rest.min(header.len()));
-        let (body_first, body_after) = body.split_at(rest - header_first.len());
-        self.file.append_at(after, &[header_after, body_after])?;
-        self.file.append_at(position, &[header_first, body_first])
+        let room = room::end(config, end, self.allocated);
+        let parts = [header, body, room::zeros(room - end)];
+        self.file.append_at(position, &parts)?;
+        self.room = room;
+        Ok(())
     }
 
     /// Cuts the file and its indexes to a length, which must be the end of a batch that is followed by `end`.
@@ -232,21 +227,21 @@ impl Active {
         let cut = indexes.times.truncate(end);
         cut.map_err(|error| failed(indexes.times.path(), error))?;
         self.bytes = bytes;
+        self.room = bytes;
         self.allocated = bytes;
         self.written_back = self.written_back.min(bytes);
-        self.handed_over = bytes;
         self.has_overhang = false;
         Ok(())
     }
 
-    /// Leaves the files as a finished segment has them: nothing behind the last batch, indexes whole and on their last
-    /// entries. What was allocated ahead is still there: see [`Active::surplus`].
+    /// Leaves the files as a finished segment has them: nothing behind the last batch but room, indexes whole and on their last
+    /// entries. Its room and what was allocated ahead are still there: see [`Active::surplus`].
     pub(crate) fn seal(&mut self, shelf: &Shelf<'_>) -> Result<(), Error> {
         self.indexing.seal(shelf)?;
         self.cut_overhang(shelf)
     }
 
-    /// What it has allocated ahead, once it is sealed and nothing is appended any more.
+    /// Its room and what it has allocated ahead, once it is sealed and nothing is appended any more.
     pub(crate) fn surplus(&self, fence: &Fence) -> Surplus {
         Surplus {
             base: self.base,
@@ -254,18 +249,6 @@ impl Active {
             bytes: self.bytes,
             fence: fence.clone(),
         }
-    }
-
-    /// A sync of all that is there begins.
-    pub(crate) fn hand_over(&mut self) {
-        self.handed_over = self.bytes;
-        self.is_syncing = true;
-    }
-
-    /// It has ended, and may have taken what came meanwhile.
-    pub(crate) fn taken_back(&mut self) {
-        self.handed_over = self.bytes;
-        self.is_syncing = false;
     }
 
     /// Whether space will soon be short, and there is more to be had for the segment.
@@ -296,7 +279,6 @@ impl Active {
     pub(crate) fn take_fresh(&mut self, fence: &Fence) -> Option<Fresh> {
         let (position, len) = (self.written_back, self.bytes - self.written_back);
         self.written_back = self.bytes;
-        self.handed_over = self.bytes;
         (len > 0).then(|| Fresh {
             file: self.file.clone(),
             position,
@@ -310,9 +292,21 @@ impl Active {
             let cut = self.file.set_len(self.bytes);
             cut.map_err(|error| Error::write(shelf.fence, "cut", self.file.path(), error))?;
             self.allocated = self.bytes;
+            self.room = self.bytes;
             self.has_overhang = false;
         }
         Ok(())
+    }
+
+    /// Whether the file is longer than its batches.
+    pub(crate) fn has_room(&self) -> bool {
+        self.room > self.bytes
+    }
+
+    /// Leaves the file with nothing but its batches, until the next is appended.
+    pub(crate) fn rest(&mut self, shelf: &Shelf<'_>) -> Result<(), Error> {
+        self.has_overhang |= self.has_room();
+        self.cut_overhang(shelf)
     }
 
     /// Asks for as much again as there is, in steps that stop growing at 16 MiB: appending to allocated blocks costs a third

@@ -23,6 +23,7 @@ mod errands;
 mod error;
 mod graveyard;
 mod log;
+mod room;
 mod scan;
 mod segment;
 mod small_file;

@@ -279,7 +279,6 @@ impl Log {
         self.fence.check()?;
         let is_dirty = self.end > self.unsynced.durable().offset;
         let active = if is_dirty {
-            self.active.hand_over();
             smallvec![self.active.file.clone()]
         } else {
             smallvec![]
@@ -318,7 +317,6 @@ impl Log {
         }
         self.fence.check()?;
         self.unsynced.synced(ticket, self.end);
-        self.active.taken_back();
         Ok(())
     }
 
@@ -379,6 +377,29 @@ impl Log {
     /// comes from one hand. Does not borrow the log.
     pub fn end_errands(&self) -> impl Future<Output = ()> + use<> {
         self.errands.ended()
+    }
+
+    /// Whether the active segment's file is longer than its batches.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.active.has_room()
+    }
+
+    /// Leaves the active segment's file with nothing but its batches, and what was allocated ahead of it free: for a log to
+    /// which nothing comes. Nothing of it needs a sync.
+    ///
+    /// # Errors
+    /// [`Error::Failed`], [`Error::Fenced`].
+    pub fn rest(&mut self) -> Result<(), Error> {
+        self.fence.check()?;
+        let shelf = Shelf {
+            reactor: &self.reactor,
+            fence: &self.fence,
+            dir: &self.dir,
+            config: &self.config,
+            rebuilt: &self.rebuilt,
+        };
+        self.active.rest(&shelf)
     }
 
     /// Takes other settings, from the next decision on.

@@ -1,4 +1,4 @@
-//! Space that a finished segment has allocated ahead and does not use, until it has been given back.
+//! What a finished segment has and does not use, its room and the space allocated ahead, until it has been given back.
 //!
 //! That is done away from the shard, because a file system that discards what it frees waits for the device. What is called
 //! off there, by a cut, is remembered and done again. It does not know when a segment is finished.
@@ -14,12 +14,12 @@ use crate::error::{Error, Fence};
 use crate::log::Log;
 use crate::segment::Segment;
 
-/// What a finished segment has allocated and not used. Owns its handle, so that it can be given back on any thread.
+/// What a finished segment has and does not use. Owns its handle, so that it can be given back on any thread.
 #[derive(Debug)]
 pub(crate) struct Surplus {
     pub(crate) base: Offset,
     pub(crate) file: File,
-    /// How much of the file is used: all of it. The file must not grow any more.
+    /// How much of the file is used. It must not grow any more.
     pub(crate) bytes: u64,
     pub(crate) fence: Fence,
 }

@@ -4,6 +4,7 @@
 //!   .deleted   goes                      .tmp       goes
 //!   .cleaned   goes (not finished)       .swap      takes the place of the segments it covers
 //!   .index, .timeindex, .txnindex without a .log    goes
+//!   .log       loses the room behind its last batch
 //! ```
 //!
 //! The rules are those of Kafka's `LogLoader.java`, so that a directory stopped by either is taken over by the other.
@@ -16,11 +17,12 @@ use highwater_record::Offset;
 use crate::checkpoint;
 use crate::error::{Error, Fence};
 use crate::names::{self, Kind, SegmentFile, Stage};
+use crate::room;
 use crate::segment::Segment;
 use crate::small_file;
 use crate::walk::Walk;
 
-/// Puts the names in `dir` in order and returns the segments, by base offset, with the lengths of their `.log` files.
+/// Puts the names in `dir` in order and returns the segments, by base offset, with the bytes of batches in their `.log` files.
 pub(crate) fn sweep(reactor: &Reactor, fence: &Fence, dir: &Path) -> Result<Vec<Segment>, Error> {
     let remove = |file: &SegmentFile| small_file::remove(reactor, fence, &dir.join(file.name()));
     let mut files = list(reactor, dir)?;
@@ -67,7 +69,10 @@ pub(crate) fn sweep(reactor: &Reactor, fence: &Fence, dir: &Path) -> Result<Vec<
     let mut segments = Vec::new();
     for (file, len) in &files {
         match file.kind {
-            Kind::Log => segments.push(Segment::new(file.offset, *len)),
+            Kind::Log => {
+                let bytes = give_room_back(reactor, fence, dir, file, *len)?;
+                segments.push(Segment::new(file.offset, bytes));
+            }
             Kind::Index | Kind::TimeIndex | Kind::TxnIndex if !has_log(file.offset) => {
                 remove(file)?;
             }
@@ -76,6 +81,32 @@ pub(crate) fn sweep(reactor: &Reactor, fence: &Fence, dir: &Path) -> Result<Vec<
     }
     segments.sort_unstable_by_key(|segment| segment.base);
     Ok(segments)
+}
+
+/// Cuts the room off a segment that was appended to when the process stopped, or that was finished and not trimmed yet; returns
+/// the bytes that are left.
+fn give_room_back(
+    reactor: &Reactor,
+    fence: &Fence,
+    dir: &Path,
+    segment: &SegmentFile,
+    len: u64,
+) -> Result<u64, Error> {
+    if !room::may_be_at(len) {
+        return Ok(len);
+    }
+    let path = dir.join(segment.name());
+    let file = reactor
+        .open(&path, OpenOptions::READ_WRITE)
+        .map_err(|error| Error::read(&path, error))?;
+    let index = names::path(dir, segment.offset, Kind::Index);
+    let bytes = room::without(reactor, &file, index, segment.offset, len)
+        .map_err(|error| Error::read(&path, error))?;
+    if bytes < len {
+        file.set_len(bytes)
+            .map_err(|error| Error::write(fence, "trim", &path, error))?;
+    }
+    Ok(bytes)
 }
 
 /// Removes the segments that finished compactions replace, and gives these their names.

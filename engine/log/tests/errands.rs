@@ -1,4 +1,4 @@
-//! What a log has done away from its shard, and what it writes beside a sync that is under way, in the simulated world.
+//! What a log has done away from its shard, in the simulated world.
 #![allow(clippy::cast_possible_wrap)]
 
 mod common;
@@ -97,66 +97,6 @@ fn marks(log: &Log) -> Vec<u64> {
         u64::from_be_bytes(*first)
     };
     found.iter().map(mark).collect()
-}
-
-#[test]
-fn a_batch_behind_one_that_is_being_synced_lies_as_if_it_had_been_written_in_one_piece() {
-    // Whatever part of the block is taken when the sync begins: within the header of the batch, at its end, behind it.
-    for first in (3_900..4_200).step_by(7) {
-        let (mut bed, mut log) = Bed::new(Config::default());
-        append(&mut log, &batch(0, 1_000, first)).expect("appended");
-        let ticket = log.sync_ticket().expect("a ticket");
-        append(&mut log, &batch(1, 1_001, 9_000)).expect("appended");
-        append(&mut log, &batch(2, 1_002, 20)).expect("appended");
-        let outcome = bed.world.run(ticket.sync(&bed.reactor));
-        log.synced(&ticket, outcome).expect("synced");
-        assert_eq!(marks(&log), [0, 1, 2]);
-        bed.sync(&mut log);
-        drop(log);
-        let log = bed.reopen(Crash::LoseUnsynced, Offset::ZERO);
-        assert_eq!(marks(&log), [0, 1, 2], "{first}");
-    }
-}
-
-#[test]
-fn of_a_batch_whose_first_block_was_not_written_nothing_stays() {
-    for first in (3_900..4_020).step_by(3) {
-        for crash in [Crash::KeepAll, Crash::KeepPrefix, Crash::KeepRandom] {
-            let (mut bed, mut log) = Bed::new(Config::default());
-            append(&mut log, &batch(0, 1_000, first)).expect("appended");
-            bed.sync(&mut log);
-            let position = log.size_bytes() % 4096;
-            if position == 0 || position > 4096 - 12 {
-                // What is missing then is zeros at the beginning of an offset.
-                continue;
-            }
-            // The second write of the two.
-            bed.world.disk().die_at(Operation::Write, 2);
-            append(&mut log, &batch(1, 1_001, 9_000)).expect_err("the power goes");
-            drop(log);
-            let mut log = bed.reopen(crash, Offset::new(1));
-            assert_eq!(marks(&log), [0], "{first} {crash:?}");
-            append(&mut log, &batch(2, 1_002, 9_000)).expect("appended");
-            assert_eq!(marks(&log), [0, 2]);
-        }
-    }
-}
-
-#[test]
-fn a_refused_batch_behind_a_sync_leaves_nothing() {
-    for nth in [1, 2] {
-        let (mut bed, mut log) = Bed::new(Config::default());
-        append(&mut log, &batch(0, 1_000, 3_000)).expect("appended");
-        bed.sync(&mut log);
-        bed.world.disk().fail(Operation::Write, nth, ENOSPC);
-        append(&mut log, &batch(1, 1_001, 9_000)).expect_err("no room");
-        assert!(!bed.fence.is_raised());
-        append(&mut log, &batch(2, 1_002, 2_000)).expect("there is room again");
-        assert_eq!(marks(&log), [0, 2]);
-        drop(log);
-        let log = bed.reopen(Crash::KeepAll, Offset::new(1));
-        assert_eq!(marks(&log), [0, 2], "{nth}");
-    }
 }
 
 #[test]

@@ -41,6 +41,8 @@ pub(crate) struct Inner {
     unsynced_since: Cell<Option<Instant>>,
     /// Whether the device was full at the last append: said once, and once more when there is room again.
     full: Cell<bool>,
+    /// When the last batch was written.
+    appended_at: Cell<Instant>,
     /// Bytes written and neither handed to the device nor synced.
     fresh_bytes: Cell<u64>,
     /// Whether it stands in the write-back's list.
@@ -66,6 +68,7 @@ pub(crate) struct Core {
 impl Partition {
     pub(crate) fn new(host: Host, state: State, log: Log) -> Partition {
         let dir = log.dir().to_path_buf();
+        let opened_at = host.reactor().now();
         let core = Core {
             state,
             log: Some(log),
@@ -81,6 +84,7 @@ impl Partition {
                 dir,
                 unsynced_since: Cell::new(None),
                 full: Cell::new(false),
+                appended_at: Cell::new(opened_at),
                 fresh_bytes: Cell::new(0),
                 listed: Cell::new(false),
                 uncleanable: Cell::new(false),
@@ -422,6 +426,7 @@ impl Inner {
         if self.unsynced_since.get().is_none() {
             self.unsynced_since.set(Some(now));
         }
+        self.appended_at.set(now);
         if !self.listed.replace(true) {
             self.host.write_back().dirtied(self);
         }
@@ -511,11 +516,37 @@ impl Inner {
         Duration::from_millis(u64::try_from(flush_ms).unwrap_or(0))
     }
 
-    /// Whether it has unsynced bytes still; if not, it leaves the write-back's list.
-    pub(crate) fn stays_dirty(&self) -> bool {
+    /// Whether it has unsynced bytes still.
+    pub(crate) fn is_dirty(&self) -> bool {
         let core = self.core.borrow();
-        let dirty = core.state.is_writable() && core.state.durable_end() < core.state.log_end();
-        self.listed.set(dirty);
-        dirty
+        core.state.is_writable() && core.state.durable_end() < core.state.log_end()
+    }
+
+    /// Whether it has unsynced bytes, or room in its file, still; if not, it leaves the write-back's list.
+    pub(crate) fn stays_listed(&self) -> bool {
+        let stays = self.is_dirty() || self.has_room();
+        self.listed.set(stays);
+        stays
+    }
+
+    /// Whether everything is synced, the file is longer than its batches, and nothing has come for so long.
+    pub(crate) fn may_rest(&self, now: Instant, idle: Duration) -> bool {
+        self.has_room() && !self.is_dirty() && now.duration_since(self.appended_at.get()) >= idle
+    }
+
+    /// Leaves the file with nothing but its batches.
+    pub(crate) fn rest(&self) {
+        let rested = match self.core.borrow_mut().log.as_mut() {
+            Some(log) => log.rest(),
+            None => Ok(()),
+        };
+        if let Err(error) = rested {
+            self.failed("trim", &error);
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        let core = self.core.borrow();
+        core.state.is_writable() && core.log.as_ref().is_some_and(Log::has_room)
     }
 }

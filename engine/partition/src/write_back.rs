@@ -1,8 +1,8 @@
 //! Keeps the window of unsynced bytes small without making anybody wait: hands fresh bytes to the device every 50 ms or
-//! 4 MiB, and asks for a sync where bytes have grown old. One per shard.
+//! 4 MiB, asks for a sync where bytes have grown old, and puts to rest what nothing comes to. One per shard.
 //!
 //! It decides when, never what: it knows partitions only as things that can be told to start their write-back. With nothing
-//! unsynced it has no timer.
+//! unsynced and everything at rest it has no timer.
 
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
@@ -29,6 +29,9 @@ const PARTITIONS_PER_INTERVAL: usize = 64;
 /// nothing durable: without the journal's commit a power cut takes the file's new length with it.
 const AGE_MAX: Duration = Duration::from_secs(5);
 
+/// How long nothing has come to a partition that is put to rest: its file then holds its batches and nothing else.
+const IDLE: Duration = Duration::from_secs(1);
+
 /// A shard's write-back.
 #[derive(Clone)]
 pub(crate) struct WriteBack {
@@ -44,7 +47,7 @@ struct Shared {
 
 #[derive(Default)]
 struct Pending {
-    /// Partitions with unsynced bytes, in the order in which they got them.
+    /// Partitions with unsynced bytes, or not at rest, in the order in which they got them.
     dirty: Vec<Weak<Inner>>,
     fresh_bytes: u64,
     /// Where in the list the next interval begins.
@@ -162,10 +165,11 @@ impl WriteBack {
     /// do not all sync at once. Returns whether anything is left.
     fn sync_due(&self, now: Instant) -> bool {
         let mut dirty = self.dirty();
-        dirty.retain(|partition| partition.stays_dirty());
+        dirty.retain(|partition| partition.stays_listed());
         self.shared.pending.borrow_mut().dirty = dirty.iter().map(Rc::downgrade).collect();
         let due = dirty
             .iter()
+            .filter(|partition| partition.is_dirty())
             .map(|partition| (partition.unsynced_age(now), partition))
             .filter(|(age, partition)| *age >= AGE_MAX.min(partition.flush_interval()))
             .max_by_key(|(age, _)| *age);
@@ -174,11 +178,19 @@ impl WriteBack {
         }
         // Those with a limit of their own do not wait for their turn.
         for partition in &dirty {
-            if partition.unsynced_age(now) >= partition.flush_interval() {
+            if partition.is_dirty() && partition.unsynced_age(now) >= partition.flush_interval() {
                 partition.request_sync();
             }
         }
         !dirty.is_empty()
+    }
+
+    /// Puts one partition to rest, of those to which nothing comes: it takes a call that may wait for the device.
+    fn rest_one(&self, now: Instant) {
+        let dirty = self.dirty();
+        if let Some(partition) = dirty.iter().find(|one| one.may_rest(now, IDLE)) {
+            partition.rest();
+        }
     }
 }
 
@@ -186,6 +198,7 @@ async fn tick(write_back: WriteBack) {
     loop {
         write_back.shared.reactor.sleep(INTERVAL).await;
         write_back.hand_over();
+        write_back.rest_one(write_back.shared.reactor.now());
         if !write_back.sync_due(write_back.shared.reactor.now()) {
             break;
         }

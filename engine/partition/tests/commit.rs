@@ -159,6 +159,42 @@ fn written_promises_at_once_and_is_durable_soon_after() {
 }
 
 #[test]
+fn a_file_to_which_nothing_comes_is_left_with_its_batches_alone() {
+    for config in [flushed(), written()] {
+        let bed = Bed::new(8);
+        let host = bed.host();
+        bed.world.run(async {
+            let partition = bed.create(&host, config).await;
+            let file = || {
+                let entries = bed.reactor.list(&Bed::dir()).expect("listed");
+                let log = entries
+                    .iter()
+                    .find(|one| one.name == "00000000000000000000.log");
+                log.expect("a segment").len
+            };
+            for round in 1..=2_u64 {
+                for _ in 0..15 {
+                    place(&partition, &records(1, 100_000, bed.now_ms()));
+                }
+                let batches = partition.size_bytes();
+                assert!(batches > round * 1_500_000);
+                assert!(
+                    file() > batches,
+                    "the block is taken whole while it is filled"
+                );
+                bed.reactor.sleep(Duration::from_millis(900)).await;
+                assert!(file() > batches, "more may come");
+                bed.reactor.sleep(Duration::from_secs(6)).await;
+                assert_eq!(file(), batches);
+            }
+            let turns = bed.world.turns();
+            bed.reactor.sleep(Duration::from_secs(3600)).await;
+            assert!(bed.world.turns() - turns < 50, "nothing is left to be done");
+        });
+    }
+}
+
+#[test]
 fn flush_ms_shortens_the_window_and_flush_messages_closes_it() {
     let bed = Bed::new(9);
     let host = bed.host();
