@@ -18,6 +18,7 @@ use highwater_wire::message::FetchRequest;
 use highwater_wire::message::fetch::{FetchPartition, FetchTopic, ForgottenTopic};
 use tokio::sync::Notify;
 use tokio::time::sleep_until;
+use tracing::Instrument;
 use uuid::Uuid;
 
 use self::look_up::LookUp;
@@ -382,10 +383,21 @@ impl Fetcher {
             rack_id: config.client_rack.as_deref().unwrap_or_default(),
             ..FetchRequest::default()
         };
-        let reply = connection
-            .send(&request, version, [], true)?
-            .answer()
-            .await?;
-        self.fetched(shared, &cluster, &reply, has_sessions)
+        let span = tracing::debug_span!(
+            "fetch",
+            broker = self.broker,
+            partitions = self.session.len(),
+            bytes = tracing::field::Empty
+        );
+        let told = span.clone();
+        let asking = async {
+            let reply = connection
+                .send(&request, version, [], true)?
+                .answer()
+                .await?;
+            told.record("bytes", reply.frame.len());
+            self.fetched(shared, &cluster, &reply, has_sessions)
+        };
+        asking.instrument(span).await
     }
 }

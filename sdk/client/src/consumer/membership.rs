@@ -9,6 +9,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use tracing::{Instrument, Span};
+
 use super::track::Track;
 use crate::config::OffsetReset;
 use crate::consumer::Start;
@@ -151,13 +153,12 @@ impl Membership {
         places: Vec<TopicPartition>,
         released: impl Future<Output = Released> + Send + 'static,
     ) {
-        measure::rebalanced();
-        tracing::debug!(partitions = places.len(), "partitions go");
+        let span = self.changes("revoked", &places);
         let (group, listener) = (Arc::clone(&self.group), self.listener.clone());
         for place in &places {
             self.committed.remove(place);
         }
-        self.settling = Some(Box::pin(async move {
+        let settling = async move {
             let Released {
                 positions,
                 offsets,
@@ -179,29 +180,29 @@ impl Membership {
             });
             commit(more.collect()).await;
             Settled::LetGo(places)
-        }));
+        };
+        self.settling = Some(Box::pin(settling.instrument(span)));
     }
 
     /// Takes note of partitions that are another's already.
     pub(super) fn lose(&mut self, places: Vec<TopicPartition>) {
-        measure::rebalanced();
-        tracing::debug!(partitions = places.len(), "partitions are lost");
+        let span = self.changes("lost", &places);
         let (group, listener) = (Arc::clone(&self.group), self.listener.clone());
         self.committed.clear();
-        self.settling = Some(Box::pin(async move {
+        let settling = async move {
             if !places.is_empty() {
                 tell(listener.as_ref(), &group, Rebalance::Lost(places)).await;
             }
             Settled::LetGo(Vec::new())
-        }));
+        };
+        self.settling = Some(Box::pin(settling.instrument(span)));
     }
 
     /// Looks up where reading these begins.
     pub(super) fn take(&mut self, places: Vec<TopicPartition>) {
-        measure::rebalanced();
-        tracing::debug!(partitions = places.len(), "partitions come");
+        let span = self.changes("assigned", &places);
         let (group, listener, reset) = (Arc::clone(&self.group), self.listener.clone(), self.reset);
-        self.settling = Some(Box::pin(async move {
+        let settling = async move {
             let mut committed = match group.committed(&places.iter().cloned().collect()).await {
                 Ok(committed) => committed,
                 Err(error) => return Settled::Deferred(Event::Assigned(places), error),
@@ -222,7 +223,16 @@ impl Membership {
                 (place, start)
             };
             Settled::Assigned(places.into_iter().map(start).collect())
-        }));
+        };
+        self.settling = Some(Box::pin(settling.instrument(span)));
+    }
+
+    /// Counts a change, and what it takes until it is settled is a span of its own.
+    fn changes(&self, change: &'static str, places: &[TopicPartition]) -> Span {
+        measure::rebalanced();
+        let partitions = places.len();
+        tracing::debug!(change, partitions, "partitions change hands");
+        tracing::debug_span!("rebalance", group = self.group.id(), change, partitions)
     }
 
     /// The group will not have us.

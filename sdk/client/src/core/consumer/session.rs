@@ -65,6 +65,11 @@ impl Session {
         self.wants.is_empty()
     }
 
+    /// How many partitions are wanted.
+    pub(crate) fn len(&self) -> usize {
+        self.wants.len()
+    }
+
     pub(crate) fn wanted(&self) -> impl Iterator<Item = usize> {
         self.wants.keys().copied()
     }
