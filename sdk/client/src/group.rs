@@ -140,6 +140,8 @@ pub(crate) struct Shared {
     /// Whether the application is waiting for records at this moment.
     waiting: AtomicBool,
     pub(crate) commits: Commits,
+    /// How often the member was given up because the application did not ask for records.
+    stalls: watch::Sender<u64>,
     ended: watch::Sender<bool>,
 }
 
@@ -172,6 +174,7 @@ impl Shared {
             polls: AtomicU64::new(0),
             waiting: AtomicBool::new(false),
             commits: Commits::new(),
+            stalls: watch::Sender::default(),
             ended: watch::Sender::new(!is_member),
         });
         tokio::spawn(commits::run(Arc::clone(&shared)));
@@ -208,6 +211,11 @@ impl Shared {
     pub(crate) fn waiting(self: &Arc<Self>) -> Waiting {
         self.waiting.store(true, Ordering::Relaxed);
         Waiting(Arc::clone(self))
+    }
+
+    /// Counts how often the member was given up because the application did not ask for records.
+    pub(crate) fn stalls(&self) -> watch::Receiver<u64> {
+        self.stalls.subscribe()
     }
 
     pub(crate) fn id(&self) -> &str {

@@ -129,7 +129,11 @@ impl Shared {
         if asks {
             member.polled(now);
         }
-        Some((member.step(now), member.misses_topics()))
+        let step = member.step(now);
+        if member.take_stalled() {
+            self.stalls.send_modify(|stalls| *stalls += 1);
+        }
+        Some((step, member.misses_topics()))
     }
 
     /// Compares what the member wants with the topics there are.

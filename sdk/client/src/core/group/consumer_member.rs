@@ -125,6 +125,8 @@ pub(crate) struct ConsumerMember {
     unsettled: u32,
     leaving: Leaving,
     polled_at: Duration,
+    /// Whether it was given up since it was last asked, because nobody asked for records.
+    is_stalled: bool,
     heartbeat_at: Duration,
     heartbeat_interval: Duration,
     failures: u32,
@@ -158,6 +160,7 @@ impl ConsumerMember {
             unsettled: 0,
             leaving: Leaving::No,
             polled_at: now,
+            is_stalled: false,
             heartbeat_at: now,
             heartbeat_interval: HEARTBEAT_INTERVAL,
             failures: 0,
@@ -194,6 +197,11 @@ impl ConsumerMember {
     /// The application asked for records.
     pub(crate) fn polled(&mut self, now: Duration) {
         self.polled_at = now;
+    }
+
+    /// Whether it was given up because nobody asked for records; says so once.
+    pub(crate) fn take_stalled(&mut self) -> bool {
+        std::mem::take(&mut self.is_stalled)
     }
 
     /// The application dealt with an event, and has let these go.
@@ -432,6 +440,7 @@ impl ConsumerMember {
     /// The application went away without closing: others shall have its partitions.
     fn stalled(&mut self) -> Step {
         tracing::warn!(limit = ?self.rules.poll_interval_max, "nobody asked for records within max.poll.interval.ms");
+        self.is_stalled = true;
         self.lose(true);
         if self.has_coordinator {
             return self.say_farewell();

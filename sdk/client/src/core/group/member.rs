@@ -199,6 +199,8 @@ pub(crate) struct Member {
     /// As leader: what the assignment was made from.
     counted: Option<Partitions>,
     polled_at: Duration,
+    /// Whether it was given up since it was last asked, because nobody asked for records.
+    is_stalled: bool,
     heartbeat_at: Duration,
     failures: u32,
     not_before: Duration,
@@ -222,6 +224,7 @@ impl Member {
             rejoin: None,
             counted: None,
             polled_at: now,
+            is_stalled: false,
             heartbeat_at: now,
             failures: 0,
             not_before: Duration::ZERO,
@@ -248,6 +251,11 @@ impl Member {
     /// The application asked for records.
     pub(crate) fn polled(&mut self, now: Duration) {
         self.polled_at = now;
+    }
+
+    /// Whether it was given up because nobody asked for records; says so once.
+    pub(crate) fn take_stalled(&mut self) -> bool {
+        std::mem::take(&mut self.is_stalled)
     }
 
     /// The application dealt with an event, and has let these go.
@@ -427,6 +435,7 @@ impl Member {
     /// The application went away without closing: others shall have its partitions.
     fn stalled(&mut self) -> Step {
         tracing::warn!(limit = ?self.rules.poll_interval_max, "nobody asked for records within max.poll.interval.ms");
+        self.is_stalled = true;
         let member_id = Arc::clone(&self.identity.member_id);
         self.lose(false, true);
         if self.has_coordinator && self.rules.instance.is_none() {

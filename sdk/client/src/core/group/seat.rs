@@ -113,6 +113,11 @@ impl Seat {
         either!(&mut self.member, member => member.polled(now));
     }
 
+    /// Whether it was given up because nobody asked for records; says so once.
+    pub(crate) fn take_stalled(&mut self) -> bool {
+        either!(&mut self.member, member => member.take_stalled())
+    }
+
     /// The application dealt with an event, and has let these go.
     pub(crate) fn settled(&mut self, let_go: &[TopicPartition]) {
         either!(&mut self.member, member => member.settled(let_go));

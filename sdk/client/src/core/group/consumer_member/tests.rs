@@ -357,6 +357,8 @@ fn who_does_not_ask_for_records_leaves_and_joins_again_when_it_asks() {
     scene.pass(300_000);
     let farewell = scene.beats();
     assert_eq!((farewell.epoch, farewell.holds), (-1, None));
+    assert!(scene.member.take_stalled());
+    assert!(!scene.member.take_stalled(), "it is said once");
     scene.refuses(ErrorCode::UnknownMemberId);
     scene.tells(Event::Lost(places("t", &[0])));
     scene.waits();

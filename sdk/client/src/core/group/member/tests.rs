@@ -396,7 +396,10 @@ fn an_application_that_does_not_ask_loses_its_place_and_has_it_back_when_it_does
         member_id: "me".into(),
         reason: "max.poll.interval.ms passed without a poll",
     };
+    assert!(!scene.member.take_stalled());
     assert_eq!(scene.step(), Step::Send(leaves));
+    assert!(scene.member.take_stalled());
+    assert!(!scene.member.take_stalled(), "it is said once");
     scene.tells(Event::Lost(places(&[0])));
     scene.member.left();
     scene.pass(1_000_000);
