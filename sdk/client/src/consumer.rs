@@ -129,6 +129,12 @@ impl Consumer {
             let committing = commit::watermarks(shared, Arc::clone(&group), config.group.commit);
             self.tasks.spawn(committing);
         }
+        if group.is_member() {
+            let shared = Arc::downgrade(&self.shared);
+            let limit = config.group.poll_interval_max;
+            self.tasks
+                .spawn(events::stalls(shared, group.stalls(), limit));
+        }
         self.membership = Some(Membership::new(group, listener, config.offset_reset));
         Ok(())
     }

@@ -1,10 +1,12 @@
 //! What happens to a consumer besides records, for whoever watches it. Nobody has to: what is not taken is forgotten.
 
-use std::sync::OnceLock;
+use std::sync::{OnceLock, Weak};
+use std::time::Duration;
 
-use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, watch};
 
+use super::shared::Shared;
 use crate::error::{Error, TopicPartition};
 
 /// So many events are kept for who watches.
@@ -20,6 +22,13 @@ pub enum ConsumerEvent {
     Revoked(Vec<TopicPartition>),
     /// These had gone to others already.
     Lost(Vec<TopicPartition>),
+    /// The application did not ask for records for so long (`max.poll.interval.ms`): the member has left its group, or, where it
+    /// has a `group.instance.id`, is not heard of any more, and others get its partitions. It joins again when it is asked for
+    /// records. Told at once, and not when it is asked.
+    PollStalled {
+        /// How long it may take to ask.
+        limit: Duration,
+    },
     /// All records that were there were handed out, up to this offset. Told again after more came.
     Eof {
         /// The partition.
@@ -95,5 +104,19 @@ impl Tell {
             // An error means that nobody watches any more.
             let _ = sender.send(event());
         }
+    }
+}
+
+/// Tells whenever the group gave the application up, until the consumer is dropped.
+pub(super) async fn stalls(
+    shared: Weak<Shared>,
+    mut stalls: watch::Receiver<u64>,
+    limit: Duration,
+) {
+    while stalls.changed().await.is_ok() {
+        let Some(shared) = shared.upgrade() else {
+            return;
+        };
+        shared.events.tell(|| ConsumerEvent::PollStalled { limit });
     }
 }

@@ -9,3 +9,4 @@ mod host;
 mod pattern;
 mod peer;
 mod revoke;
+mod stall;
