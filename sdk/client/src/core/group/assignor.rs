@@ -1,7 +1,7 @@
 //! How the leader of a classic group shares partitions out: by Kafka's rules, so that it does not matter whose client leads.
 //!
-//! An assignor knows members, how many partitions each topic has and, for range, where their replicas stand; it is the same
-//! function on every machine. The sticky ones do not consider racks: what Kafka's do without is done always.
+//! An assignor knows members, how many partitions each topic has and where their replicas stand; it is the same function on
+//! every machine.
 
 mod cooperative;
 mod range;
@@ -56,12 +56,11 @@ impl Assignor {
         members: &[Subscriber],
         layout: &Layout,
     ) -> Vec<Vec<TopicPartition>> {
-        let partitions = &layout.counts;
         match self {
             Self::Range => range::assign(members, layout),
-            Self::RoundRobin => round_robin::assign(members, partitions),
-            Self::Sticky => sticky::assign(members, partitions),
-            Self::CooperativeSticky => cooperative::assign(members, partitions),
+            Self::RoundRobin => round_robin::assign(members, &layout.counts),
+            Self::Sticky => sticky::assign(members, layout),
+            Self::CooperativeSticky => cooperative::assign(members, layout),
         }
     }
 }

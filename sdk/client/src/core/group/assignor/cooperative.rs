@@ -3,12 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use super::{Partitions, sticky};
+use super::{Layout, sticky};
 use crate::core::group::protocol::Subscriber;
 use crate::error::TopicPartition;
 
-pub(super) fn assign(members: &[Subscriber], partitions: &Partitions) -> Vec<Vec<TopicPartition>> {
-    let (mut assigned, disputed) = sticky::settle(members, partitions);
+pub(super) fn assign(members: &[Subscriber], layout: &Layout) -> Vec<Vec<TopicPartition>> {
+    let (mut assigned, disputed) = sticky::settle(members, layout);
     let newest = members.iter().map(|member| member.generation).max();
     let mut let_go: BTreeSet<TopicPartition> = BTreeSet::new();
     for (member, gets) in members.iter().zip(&assigned) {

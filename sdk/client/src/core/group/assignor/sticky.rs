@@ -1,43 +1,49 @@
 //! As even as can be, and each member keeps what it can (KIP-54; Kafka: `AbstractStickyAssignor`).
 //!
+//! Where members and replicas say which rack they stand in, a member keeps only what has a replica in its own, and what nobody
+//! has goes first to those that stand where it does; an even assignment is worth more than a near one (KIP-881).
+//!
 //! Where all members subscribe to the same topics a single pass suffices ([`equal`]); otherwise partitions are moved one by one
 //! for as long as that evens things out ([`general`]).
 
 mod equal;
 mod general;
 mod movements;
+mod racks;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::Partitions;
+use self::racks::Racks;
+use super::{Layout, Partitions};
 use crate::core::group::protocol::Subscriber;
 use crate::error::TopicPartition;
 
-pub(super) fn assign(members: &[Subscriber], partitions: &Partitions) -> Vec<Vec<TopicPartition>> {
-    settle(members, partitions).0
+pub(super) fn assign(members: &[Subscriber], layout: &Layout) -> Vec<Vec<TopicPartition>> {
+    settle(members, layout).0
 }
 
 /// The assignment, and what two members claim to have from one generation.
 pub(super) fn settle(
     members: &[Subscriber],
-    partitions: &Partitions,
+    layout: &Layout,
 ) -> (Vec<Vec<TopicPartition>>, BTreeSet<TopicPartition>) {
     if members.is_empty() {
         return Default::default();
     }
     let wanted = |topic: &Arc<str>| members.iter().any(|member| member.topics.contains(topic));
-    let mut partitions = partitions.clone();
-    partitions.retain(|topic, _| wanted(topic));
-    let partitions = &partitions;
+    let mut layout = layout.clone();
+    layout.counts.retain(|topic, _| wanted(topic));
+    let partitions = &layout.counts;
+    let racks = Racks::new(members, &layout);
     let Claims { owned, disputed } = Claims::settle(members, partitions);
     let assigned = if members
         .windows(2)
         .all(|pair| pair[0].topics == pair[1].topics)
     {
-        equal::assign(members, partitions, owned)
+        equal::assign(members, partitions, owned, &racks)
     } else {
-        general::assign(members, partitions, owned)
+        general::assign(members, partitions, owned, &racks)
     };
     (assigned, disputed)
 }

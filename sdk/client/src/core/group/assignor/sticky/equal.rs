@@ -10,6 +10,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use super::racks::Racks;
 use crate::core::group::assignor::{Partitions, all};
 use crate::core::group::protocol::Subscriber;
 use crate::error::TopicPartition;
@@ -18,8 +19,12 @@ pub(super) fn assign(
     members: &[Subscriber],
     partitions: &Partitions,
     owned: Vec<Vec<TopicPartition>>,
+    racks: &Racks<'_>,
 ) -> Vec<Vec<TopicPartition>> {
     let mut owned = owned;
+    for (index, keeps) in owned.iter_mut().enumerate() {
+        keeps.retain(|place| racks.allow(index, place));
+    }
     let everything: Vec<TopicPartition> = all(partitions).collect();
     let share_min = everything.len() / members.len();
     let above = everything.len() % members.len();
@@ -43,28 +48,98 @@ pub(super) fn assign(
         }
     }
     let kept: BTreeSet<TopicPartition> = owned.iter().flatten().cloned().collect();
-    let mut exact: VecDeque<usize> = if filled < above {
-        exact.into()
-    } else {
-        VecDeque::new()
+    let mut rest: Vec<TopicPartition> = everything;
+    rest.retain(|place| !kept.contains(place));
+    racks.sort(&mut rest);
+    let mut round = Round {
+        owned,
+        below,
+        exact: if filled < above {
+            exact.into()
+        } else {
+            VecDeque::new()
+        },
+        share_min,
+        share_max,
+        left_above: above - filled,
     };
-    let mut turn = 0;
-    for place in everything.into_iter().filter(|place| !kept.contains(place)) {
-        if turn >= below.len() {
-            turn = 0;
-        }
-        let Some(index) = below.get(turn).copied().or_else(|| exact.pop_front()) else {
-            break;
-        };
-        owned[index].push(place);
-        if !below.is_empty() {
-            if owned[index].len() == share_min {
-                below.remove(turn);
-                exact.push_back(index);
-            } else {
-                turn += 1;
+    if racks.matter() {
+        round.go_near(&mut rest, racks);
+    }
+    round.go(rest);
+    round.owned
+}
+
+/// What nobody kept goes round.
+struct Round {
+    owned: Vec<Vec<TopicPartition>>,
+    /// Who has less than `share_min`, in order.
+    below: Vec<usize>,
+    /// Who has that, and may get one more.
+    exact: VecDeque<usize>,
+    share_min: usize,
+    share_max: usize,
+    /// How many may still get more than `share_min`.
+    left_above: usize,
+}
+
+impl Round {
+    /// Each goes to the next one that stands where it does; what nobody near has room for stays.
+    fn go_near(&mut self, rest: &mut Vec<TopicPartition>, racks: &Racks<'_>) {
+        let mut turn = 0;
+        rest.retain(|place| {
+            let near = |index: &usize| racks.meet(*index, place);
+            let count = self.below.len();
+            let mut turns = (turn..count).chain(0..turn.min(count));
+            if let Some(at) = turns.find(|at| near(&self.below[*at])) {
+                let index = self.below[at];
+                self.owned[index].push(place.clone());
+                if self.owned[index].len() < self.share_min {
+                    turn = at + 1;
+                } else {
+                    self.below.remove(at);
+                    turn = at;
+                    if self.share_min < self.share_max && self.left_above > 0 {
+                        self.exact.push_back(index);
+                    }
+                }
+                turn = turn.checked_rem(self.below.len()).unwrap_or(0);
+                return false;
+            }
+            let Some(at) = self.exact.iter().position(near) else {
+                return true;
+            };
+            if let Some(index) = self.exact.remove(at) {
+                self.owned[index].push(place.clone());
+                self.left_above = self.left_above.saturating_sub(1);
+                if self.left_above == 0 {
+                    self.exact.clear();
+                }
+            }
+            false
+        });
+    }
+
+    /// One after the other to each of those that have less, then to each of those that may have one more.
+    fn go(&mut self, rest: Vec<TopicPartition>) {
+        let mut turn = 0;
+        for place in rest {
+            if turn >= self.below.len() {
+                turn = 0;
+            }
+            let next = self.below.get(turn).copied();
+            let Some(index) = next.or_else(|| self.exact.pop_front()) else {
+                break;
+            };
+            self.owned[index].push(place);
+            if !self.below.is_empty() {
+                if self.owned[index].len() == self.share_min {
+                    self.below.remove(turn);
+                    self.exact.push_back(index);
+                } else {
+                    turn += 1;
+                }
             }
         }
     }
-    owned
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::movements::Movements;
+use super::racks::Racks;
 use crate::core::group::assignor::{Partitions, of_topic};
 use crate::core::group::protocol::{NO_GENERATION, Subscriber};
 use crate::error::TopicPartition;
@@ -13,8 +14,9 @@ pub(super) fn assign(
     members: &[Subscriber],
     partitions: &Partitions,
     owned: Vec<Vec<TopicPartition>>,
+    racks: &Racks<'_>,
 ) -> Vec<Vec<TopicPartition>> {
-    Balance::new(members, partitions, owned).run()
+    Balance::new(members, partitions, owned, racks).run()
 }
 
 /// Who has what, on the way to an even assignment.
@@ -33,7 +35,8 @@ struct Balance<'a> {
     /// Who had a partition in the generation before the newest.
     before: BTreeMap<TopicPartition, usize>,
     movements: Movements,
-    /// Whether somebody has to let go of what it did not unsubscribe from just by numbers.
+    racks: &'a Racks<'a>,
+    /// Whether somebody has to let go of something already: what it unsubscribed from, or what stands elsewhere.
     must_revoke: bool,
 }
 
@@ -42,6 +45,7 @@ impl<'a> Balance<'a> {
         members: &'a [Subscriber],
         partitions: &'a Partitions,
         owned: Vec<Vec<TopicPartition>>,
+        racks: &'a Racks<'a>,
     ) -> Self {
         let mut order: Vec<usize> = (0..members.len()).collect();
         order.sort_by_key(|index| Arc::clone(&members[*index].id));
@@ -73,9 +77,9 @@ impl<'a> Balance<'a> {
         };
         let mut must_revoke = false;
         let mut has = owned;
-        for (member, has) in members.iter().zip(&mut has) {
+        for (index, (member, has)) in members.iter().zip(&mut has).enumerate() {
             let claimed = has.len();
-            has.retain(|place| member.topics.contains(&place.topic));
+            has.retain(|place| member.topics.contains(&place.topic) && racks.allow(index, place));
             must_revoke |= has.len() < claimed;
         }
         let owner = has.iter().enumerate();
@@ -92,6 +96,7 @@ impl<'a> Balance<'a> {
             sorted,
             has,
             owner,
+            racks,
             must_revoke,
         }
     }
@@ -106,8 +111,15 @@ impl<'a> Balance<'a> {
             .iter()
             .filter(|place| !self.owner.contains_key(*place));
         let mut unowned: Vec<TopicPartition> = unowned.cloned().collect();
-        for place in &unowned {
-            self.give(place);
+        // First to those that stand where it does, then to whom it may be.
+        let rest: Vec<TopicPartition> = if self.racks.matter() {
+            let near = |place: &&TopicPartition| !self.give(place, true);
+            unowned.iter().filter(near).cloned().collect()
+        } else {
+            unowned.clone()
+        };
+        for place in &rest {
+            self.give(place, false);
         }
         // What only one member can have does not move, and who cannot gain or lose does not take part.
         let movable = |place: &TopicPartition| self.subscribers[&place.topic].len() >= 2;
@@ -143,18 +155,22 @@ impl<'a> Balance<'a> {
     }
 
     /// Who of those that may have it has least.
-    fn least_loaded(&self, topic: &Arc<str>) -> Option<usize> {
+    fn least_loaded(&self, topic: &Arc<str>, may: impl Fn(usize) -> bool) -> Option<usize> {
         let mut all = self.by_load.iter().map(|(_, _, index)| *index);
-        all.find(|index| self.members[*index].topics.contains(topic))
+        all.find(|index| self.members[*index].topics.contains(topic) && may(*index))
     }
 
-    fn give(&mut self, place: &TopicPartition) {
-        if let Some(index) = self.least_loaded(&place.topic) {
-            self.by_load.remove(&self.load(index));
-            self.has[index].push(place.clone());
-            self.owner.insert(place.clone(), index);
-            self.by_load.insert(self.load(index));
-        }
+    /// Gives it to whoever has least, of all or only of those whose rack allows it. Whether there was one.
+    fn give(&mut self, place: &TopicPartition, near: bool) -> bool {
+        let may = |index| !near || self.racks.allow(index, place);
+        let Some(index) = self.least_loaded(&place.topic, may) else {
+            return false;
+        };
+        self.by_load.remove(&self.load(index));
+        self.has[index].push(place.clone());
+        self.owner.insert(place.clone(), index);
+        self.by_load.insert(self.load(index));
+        true
     }
 
     /// Moves partitions until nothing is gained by it. Returns whether any moved.
@@ -177,7 +193,7 @@ impl<'a> Balance<'a> {
                 let any = || self.subscribers[&place.topic].iter().any(|to| gains(*to));
                 let to = match back {
                     Some(to) => Some(to),
-                    None if any() => self.least_loaded(&place.topic),
+                    None if any() => self.least_loaded(&place.topic, |_| true),
                     None => None,
                 };
                 if let Some(to) = to {
