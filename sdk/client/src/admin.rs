@@ -4,7 +4,9 @@
 
 mod call;
 mod cluster;
+mod concurrent;
 mod configs;
+mod errand;
 mod groups;
 mod log_dirs;
 mod offsets;
@@ -13,11 +15,10 @@ mod pages;
 mod producers;
 mod topics;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use highwater_wire::{ErrorCode, Request};
-use tokio::time::{Instant, sleep, timeout_at};
 use uuid::Uuid;
 
 pub use self::call::{Call, Operation};
@@ -25,6 +26,7 @@ pub use self::cluster::{
     ApiRange, BrokerDescription, BrokerVersions, ClusterDescription, DescribeCluster, Feature,
 };
 pub use self::configs::{AlterConfigs, DescribeConfigs, IncrementalAlterConfigs, ResourceKind};
+use self::errand::Errand;
 pub use self::groups::{
     DescribeGroups, GroupDescription, GroupKind, GroupListing, GroupMember, GroupState, ListGroups,
     MemberName, RemoveGroupMembers,
@@ -44,9 +46,11 @@ pub type Results<K, T> = BTreeMap<K, Result<T, Error>>;
 /// The administrator's calls. Cheap to make and to clone.
 ///
 /// Each call is retried while the failure is retriable, for up to `default.api.timeout.ms` or what
-/// [`timeout`](Self::timeout) says. Those that can be set up give a [`Call`], the others a plain
-/// future. All of them are cancel-safe in the sense that no state of the client is lost; what the
-/// broker has been asked to do, it may still do.
+/// [`timeout`](Self::timeout) says: that is its time in all, however many brokers, groups or pages it
+/// is about, and what is about several of them asks them at once. Those that can be set up give a
+/// [`Call`], the others a plain future. All of them are cancel-safe in the sense that no state of the
+/// client is lost and its connections can be used on; what the broker has been asked to do, it may
+/// still do.
 #[derive(Clone, Debug)]
 pub struct Admin {
     client: Client,
@@ -342,159 +346,9 @@ impl Admin {
         self
     }
 
-    /// A connection to the controller, or in its absence to any broker: with KRaft each of them
-    /// forwards.
-    async fn controller(&self) -> Result<Connection> {
-        match self.client.shared.cluster().controller {
-            Some(controller) => self.broker(controller).await,
-            None => self.client.shared.any().await,
-        }
-    }
-
-    /// A connection to broker `id`.
-    async fn broker(&self, id: i32) -> Result<Connection> {
-        let shared = &self.client.shared;
-        shared.pool.general(&shared.broker(id)?).await
-    }
-
-    /// The ids of all brokers: those given, or else those known.
-    async fn brokers(&self, given: Vec<i32>) -> Result<Vec<i32>> {
-        if !given.is_empty() {
-            return Ok(given);
-        }
-        let described = self.describe_cluster().await?;
-        Ok(described.brokers.iter().map(|broker| broker.id).collect())
-    }
-
-    /// Asks each of these brokers, or all; a broker that does not answer has that as its result.
-    async fn of_brokers<T, F: Future<Output = Result<T>>>(
-        &self,
-        brokers: impl IntoIterator<Item = i32>,
-        ask: impl Fn(Connection) -> F,
-    ) -> Result<Results<i32, T>> {
-        let mut results = Results::new();
-        for id in self.brokers(brokers.into_iter().collect()).await? {
-            let answered = self.retry(|| async { ask(self.broker(id).await?).await });
-            results.insert(id, answered.await);
-        }
-        Ok(results)
-    }
-
-    /// Does `call` until it succeeds, fails for good, or the call's time is over.
-    //
-    // Not an async closure: the compiler would not see that calls can be sent between threads.
-    async fn retry<T, F: Future<Output = Result<T>>>(&self, call: impl Fn() -> F) -> Result<T> {
-        let mut retry = Retry::new(self);
-        loop {
-            match retry.within(call()).await {
-                Ok(done) => return Ok(done),
-                Err(error) => retry.after(error).await?,
-            }
-        }
-    }
-
-    /// Does `call` for all items, and again for those whose refusal asks for that: the controller is
-    /// elsewhere, or a quota is exhausted for now. Others stand: they may be the trace of a first
-    /// attempt whose answer was lost.
-    async fn retry_items<K: Clone + Ord, T, F: Future<Output = Result<Results<K, T>>>>(
-        &self,
-        items: impl IntoIterator<Item = K>,
-        call: impl Fn(BTreeSet<K>) -> F,
-    ) -> Result<Results<K, T>> {
-        let mut left: BTreeSet<K> = items.into_iter().collect();
-        let mut results = Results::new();
-        let mut retry = Retry::new(self);
-        while !left.is_empty() {
-            let error = match retry.within(call(left.clone())).await {
-                Ok(found) => {
-                    results.extend(found);
-                    let again = |item: &K| match results.get(item) {
-                        Some(Err(error)) if Retry::is_passing(error) => Some(error.clone()),
-                        Some(_) | None => None,
-                    };
-                    let error = left.iter().find_map(again);
-                    left.retain(|item| again(item).is_some());
-                    match error {
-                        Some(error) => error,
-                        None => break,
-                    }
-                }
-                Err(error) => error,
-            };
-            if let Err(error) = retry.after(error).await {
-                if results.is_empty() {
-                    return Err(error);
-                }
-                // Some are done: what is left failed as itself, and by what it was refused with.
-                for item in left {
-                    results.entry(item).or_insert_with(|| Err(error.clone()));
-                }
-                break;
-            }
-        }
-        Ok(results)
-    }
-
-    /// How long a broker may take, as told to it.
-    fn timeout_ms(&self) -> i32 {
-        let timeout = self.client.shared.config().request_timeout;
-        i32::try_from(timeout.min(self.timeout).as_millis()).unwrap_or(i32::MAX)
-    }
-}
-
-/// Attempts and the pauses between them, until a call's time is over.
-#[derive(Debug)]
-struct Retry<'a> {
-    admin: &'a Admin,
-    deadline: Instant,
-    failures: u32,
-}
-
-impl<'a> Retry<'a> {
-    fn new(admin: &'a Admin) -> Self {
-        Self {
-            admin,
-            deadline: Instant::now() + admin.timeout,
-            failures: 0,
-        }
-    }
-
-    /// Whether what was refused is to be asked again though it is no retriable error by itself, or
-    /// not for every call.
-    fn is_passing(error: &Error) -> bool {
-        matches!(
-            error.code(),
-            Some(ErrorCode::NotController | ErrorCode::ThrottlingQuotaExceeded)
-        )
-    }
-
-    /// One attempt, cut off when the time is over.
-    async fn within<T>(&self, attempt: impl Future<Output = Result<T>>) -> Result<T> {
-        match timeout_at(self.deadline, attempt).await {
-            Ok(outcome) => outcome,
-            Err(_) => {
-                let why = format!("no answer within {:?}", self.admin.timeout);
-                Err(Error::timeout(why))
-            }
-        }
-    }
-
-    /// Waits before the next attempt.
-    ///
-    /// # Errors
-    ///
-    /// The error itself, if it will not pass or the time is over.
-    async fn after(&mut self, error: Error) -> Result<()> {
-        let shared = &self.admin.client.shared;
-        self.failures += 1;
-        let pause = shared.retry_backoff().pause(self.failures, shared.random());
-        let passes = error.is_retriable() || Self::is_passing(&error);
-        if !passes || Instant::now() + pause >= self.deadline {
-            return Err(error);
-        }
-        shared.invalidate_metadata();
-        sleep(pause).await;
-        Ok(())
+    /// Begins a call: its time runs from now on.
+    fn errand(&self) -> Errand {
+        Errand::new(self.client.clone(), self.timeout)
     }
 }
 

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use super::Admin;
+use super::errand::Errand;
 use crate::error::Result;
 
 /// A call with settings of its own: set it up, then `.await` it.
@@ -29,8 +30,8 @@ use crate::error::Result;
 /// # }
 /// ```
 ///
-/// Nothing is asked before it is awaited. Cancel-safe like all of [`Admin`]: what a broker has been
-/// asked to do, it may still do.
+/// Nothing is asked before it is awaited, and its time runs from then on. Cancel-safe like all of [`Admin`]: what a broker
+/// has been asked to do, it may still do.
 #[derive(Clone, Debug)]
 #[must_use = "a call does nothing until it is awaited"]
 pub struct Call<O> {
@@ -44,11 +45,11 @@ pub trait Operation: fmt::Debug + Send + Sized + 'static {
     type Output: Send;
 
     #[doc(hidden)]
-    fn run(self, admin: Admin) -> impl Future<Output = Result<Self::Output>> + Send;
+    fn run(self, errand: Errand) -> impl Future<Output = Result<Self::Output>> + Send;
 }
 
 impl<O> Call<O> {
-    /// How long this call may take with its retries, instead of
+    /// How long this call may take with all its parts and retries, instead of
     /// [`Admin::timeout`](super::Admin::timeout).
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.admin.timeout = timeout;
@@ -66,7 +67,7 @@ impl<O: Operation> IntoFuture for Call<O> {
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(self.operation.run(self.admin))
+        Box::pin(async move { self.operation.run(self.admin.errand()).await })
     }
 }
 

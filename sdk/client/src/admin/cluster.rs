@@ -8,6 +8,7 @@ use highwater_wire::message::{
 };
 use highwater_wire::{ApiKey, Array};
 
+use super::errand::Errand;
 use super::{Admin, AllowedOperations, Call, Operation, Results, ask, refused};
 use crate::connection::Connection;
 use crate::error::{ErrorKind, Result};
@@ -96,10 +97,10 @@ impl Call<DescribeCluster> {
 impl Operation for DescribeCluster {
     type Output = ClusterDescription;
 
-    async fn run(self, admin: Admin) -> Result<ClusterDescription> {
-        admin
+    async fn run(self, errand: Errand) -> Result<ClusterDescription> {
+        errand
             .retry(|| async {
-                let connection = admin.client.shared.any().await?;
+                let connection = errand.shared().any().await?;
                 match self.described(&connection).await {
                     Err(error) if self.is_in_metadata(error.kind()) => listed(&connection).await,
                     described => described,
@@ -170,6 +171,8 @@ async fn listed(connection: &Connection) -> Result<ClusterDescription> {
 impl Admin {
     /// The cluster and its brokers.
     ///
+    /// Cancel-safe: it only asks.
+    ///
     /// # Errors
     ///
     /// When no broker answers, or [`Unsupported`](ErrorKind::Unsupported) where what was set cannot
@@ -180,6 +183,8 @@ impl Admin {
 
     /// What these brokers speak, or, of an empty list, all: APIs with their versions, and the levels
     /// of features. Asked anew; a connection has its own answer from its beginning.
+    ///
+    /// Cancel-safe: it only asks.
     ///
     /// # Errors
     ///
@@ -192,13 +197,14 @@ impl Admin {
             client_software_name: "highwater",
             client_software_version: env!("CARGO_PKG_VERSION"),
         };
-        self.of_brokers(brokers, |connection: Connection| async move {
+        let errand = self.errand();
+        let asked = errand.of_brokers(brokers, |connection: Connection| async move {
             let reply = connection.call(request).await?;
             let answer: ApiVersionsResponse<'_> = reply.decode()?;
             refused(answer.error_code, None)?;
             Ok(spoken(&answer))
-        })
-        .await
+        });
+        asked.await
     }
 }
 

@@ -16,6 +16,8 @@ use highwater_wire::message::{
     ListConfigResourcesResponse,
 };
 
+use super::concurrent::join_all;
+use super::errand::{Errand, all_failed, complete};
 use super::{
     Admin, AlterConfig, Call, ConfigEntry, ConfigKind, ConfigResource, ConfigSource, ConfigSynonym,
     Operation, Results, ask, refused,
@@ -174,35 +176,28 @@ impl Call<DescribeConfigs> {
 impl Operation for DescribeConfigs {
     type Output = Results<ConfigResource, Vec<ConfigEntry>>;
 
-    async fn run(self, admin: Admin) -> Result<Self::Output> {
-        let mut results = Results::new();
-        for (broker, resources) in by_broker(self.resources, |resource| resource) {
-            let named: Vec<(i8, String)> = resources.iter().map(ConfigResource::wire).collect();
+    async fn run(self, errand: Errand) -> Result<Self::Output> {
+        let this = &self;
+        let resources = this.resources.iter().map(|it| (it.clone(), ()));
+        let asked = errand.by_broker(resources, |connection: Connection, wanted| async move {
+            let named: Vec<(i8, String)> = wanted.iter().map(|(it, ())| it.wire()).collect();
+            let keys = this.keys.as_ref();
             let wanted = named.iter().map(|(kind, name)| DescribeConfigsResource {
                 resource_type: *kind,
                 resource_name: name,
-                configuration_keys: self
-                    .keys
-                    .as_ref()
-                    .map(|keys| keys.iter().map(String::as_str).collect()),
+                configuration_keys: keys.map(|keys| keys.iter().map(String::as_str).collect()),
             });
+            // What a broker does not document, it is not asked to.
+            let version = connection.version::<DescribeConfigsRequest<'_>>(i16::MAX)?;
             let request = DescribeConfigsRequest {
                 resources: wanted.collect(),
-                include_synonyms: self.synonyms,
-                include_documentation: self.documentation,
+                include_synonyms: this.synonyms,
+                include_documentation: this.documentation && version >= VERSION_DOCUMENTATION,
             };
-            let found = admin.retry(|| async {
-                let connection = admin.connection_for(broker).await?;
-                // What a broker does not document, it is not asked to.
-                let mut request = request.clone();
-                let version = connection.version::<DescribeConfigsRequest<'_>>(i16::MAX)?;
-                request.include_documentation &= version >= VERSION_DOCUMENTATION;
-                let reply = ask(&connection, &request, 0).await?;
-                described(&reply.decode()?)
-            });
-            results.extend(found.await?);
-        }
-        Ok(results)
+            let reply = ask(&connection, &request, 0).await?;
+            described(&reply.decode()?)
+        });
+        asked.await
     }
 }
 
@@ -258,9 +253,9 @@ impl Call<IncrementalAlterConfigs> {
 impl Operation for IncrementalAlterConfigs {
     type Output = Results<ConfigResource, ()>;
 
-    async fn run(self, admin: Admin) -> Result<Self::Output> {
-        let mut results = Results::new();
-        for (broker, changes) in by_broker(self.changes, |(resource, _)| resource) {
+    async fn run(self, errand: Errand) -> Result<Self::Output> {
+        let validate_only = self.validate_only;
+        let asked = errand.by_broker(self.changes, |connection: Connection, changes| async move {
             let named: Vec<(i8, String)> = changes.iter().map(|(it, _)| it.wire()).collect();
             let wanted = named.iter().zip(&changes);
             let wanted = wanted.map(|((kind, name), (_, changes))| AlterConfigsResource {
@@ -270,21 +265,18 @@ impl Operation for IncrementalAlterConfigs {
             });
             let request = IncrementalAlterConfigsRequest {
                 resources: wanted.collect(),
-                validate_only: self.validate_only,
+                validate_only,
             };
-            let done = admin.retry(|| async {
-                let reply = ask(&admin.connection_for(broker).await?, &request, 0).await?;
-                let answer: IncrementalAlterConfigsResponse<'_> = reply.decode()?;
-                let outcomes = answer.responses.iter();
-                let outcomes = outcomes.filter_map(|it| {
-                    let resource = ConfigResource::read(it.resource_type, it.resource_name)?;
-                    Some((resource, refused(it.error_code, it.error_message)))
-                });
-                Ok(outcomes.collect::<Self::Output>())
+            let reply = ask(&connection, &request, 0).await?;
+            let answer: IncrementalAlterConfigsResponse<'_> = reply.decode()?;
+            let outcomes = answer.responses.iter();
+            let outcomes = outcomes.filter_map(|it| {
+                let resource = ConfigResource::read(it.resource_type, it.resource_name)?;
+                Some((resource, refused(it.error_code, it.error_message)))
             });
-            results.extend(done.await?);
-        }
-        Ok(results)
+            Ok(outcomes.collect())
+        });
+        asked.await
     }
 }
 
@@ -305,9 +297,9 @@ impl Call<AlterConfigs> {
 impl Operation for AlterConfigs {
     type Output = Results<ConfigResource, ()>;
 
-    async fn run(self, admin: Admin) -> Result<Self::Output> {
-        let mut results = Results::new();
-        for (broker, configs) in by_broker(self.configs, |(resource, _)| resource) {
+    async fn run(self, errand: Errand) -> Result<Self::Output> {
+        let validate_only = self.validate_only;
+        let asked = errand.by_broker(self.configs, |connection: Connection, configs| async move {
             let named: Vec<(i8, String)> = configs.iter().map(|(it, _)| it.wire()).collect();
             let wanted = named.iter().zip(&configs);
             let wanted = wanted.map(|((kind, name), (_, configs))| {
@@ -323,30 +315,29 @@ impl Operation for AlterConfigs {
             });
             let request = AlterConfigsRequest {
                 resources: wanted.collect(),
-                validate_only: self.validate_only,
+                validate_only,
             };
-            let done = admin.retry(|| async {
-                let reply = ask(&admin.connection_for(broker).await?, &request, 0).await?;
-                let answer: AlterConfigsResponse<'_> = reply.decode()?;
-                let outcomes = answer.responses.iter();
-                let outcomes = outcomes.filter_map(|it| {
-                    let resource = ConfigResource::read(it.resource_type, it.resource_name)?;
-                    Some((resource, refused(it.error_code, it.error_message)))
-                });
-                Ok(outcomes.collect::<Self::Output>())
+            let reply = ask(&connection, &request, 0).await?;
+            let answer: AlterConfigsResponse<'_> = reply.decode()?;
+            let outcomes = answer.responses.iter();
+            let outcomes = outcomes.filter_map(|it| {
+                let resource = ConfigResource::read(it.resource_type, it.resource_name)?;
+                Some((resource, refused(it.error_code, it.error_message)))
             });
-            results.extend(done.await?);
-        }
-        Ok(results)
+            Ok(outcomes.collect())
+        });
+        asked.await
     }
 }
 
 impl Admin {
     /// All configs of these resources, with their documentation where the broker has it.
     ///
+    /// Cancel-safe: it only asks.
+    ///
     /// # Errors
     ///
-    /// When a broker does not answer; a refusal of one resource is in the results.
+    /// When no broker answers; a refusal of one resource is in the results, and so is one broker's silence where others answer.
     pub fn describe_configs(
         &self,
         resources: impl IntoIterator<Item = ConfigResource>,
@@ -361,9 +352,11 @@ impl Admin {
 
     /// Changes single configs, leaving the others as they are (KIP-339).
     ///
+    /// Cancel-safe; what a broker was asked to do, it may still do.
+    ///
     /// # Errors
     ///
-    /// When a broker does not answer; a refusal of one resource is in the results.
+    /// When no broker answers; a refusal of one resource is in the results, and so is one broker's silence where others answer.
     pub fn incremental_alter_configs(
         &self,
         changes: impl IntoIterator<Item = (ConfigResource, Vec<AlterConfig>)>,
@@ -378,9 +371,11 @@ impl Admin {
     /// default. For brokers older than Kafka 2.3; the others have
     /// [`incremental_alter_configs`](Self::incremental_alter_configs), which undoes nobody's work.
     ///
+    /// Cancel-safe; what a broker was asked to do, it may still do.
+    ///
     /// # Errors
     ///
-    /// When a broker does not answer; a refusal of one resource is in the results.
+    /// When no broker answers; a refusal of one resource is in the results, and so is one broker's silence where others answer.
     pub fn alter_configs(
         &self,
         configs: impl IntoIterator<Item = (ConfigResource, BTreeMap<String, String>)>,
@@ -394,6 +389,8 @@ impl Admin {
     /// What has configs of its own: of these kinds, or, of an empty list, all (KIP-1142). Kafka 4.1
     /// and later; before that, only [`ClientMetrics`](ResourceKind::ClientMetrics) (KIP-1000).
     ///
+    /// Cancel-safe: it only asks.
+    ///
     /// # Errors
     ///
     /// When no broker answers, or [`Unsupported`](crate::ErrorKind::Unsupported).
@@ -402,8 +399,9 @@ impl Admin {
         kinds: impl IntoIterator<Item = ResourceKind>,
     ) -> Result<Vec<ConfigResource>> {
         let kinds: Vec<ResourceKind> = kinds.into_iter().collect();
-        self.retry(|| async {
-            let connection = self.client.shared.any().await?;
+        let errand = self.errand();
+        let listed = errand.retry(|| async {
+            let connection = errand.shared().any().await?;
             let version = connection.version::<ListConfigResourcesRequest<'_>>(i16::MAX)?;
             let is_metrics_alone = kinds == [ResourceKind::ClientMetrics];
             let (wanted, least) = if version < VERSION_KINDS && is_metrics_alone {
@@ -425,28 +423,52 @@ impl Admin {
             let mut found: Vec<ConfigResource> = found.collect();
             found.sort();
             Ok(found)
-        })
-        .await
-    }
-
-    async fn connection_for(&self, broker: Option<i32>) -> Result<Connection> {
-        match broker {
-            Some(broker) => self.broker(broker).await,
-            None => self.controller().await,
-        }
+        });
+        listed.await
     }
 }
 
-fn by_broker<T>(
-    items: impl IntoIterator<Item = T>,
-    resource: impl Fn(&T) -> &ConfigResource,
-) -> BTreeMap<Option<i32>, Vec<T>> {
-    let mut by_broker: BTreeMap<Option<i32>, Vec<T>> = BTreeMap::new();
-    for item in items {
-        by_broker
-            .entry(resource(&item).broker())
-            .or_default()
-            .push(item);
+impl Errand {
+    /// Asks each broker about its own configs and the controller about all others, until all have answered or the call's
+    /// time is over. What one does not answer is the result of what it was asked about.
+    ///
+    /// # Errors
+    ///
+    /// When none answers, the first one's failure.
+    async fn by_broker<V: Clone, T, F: Future<Output = Result<Results<ConfigResource, T>>>>(
+        &self,
+        items: impl IntoIterator<Item = (ConfigResource, V)>,
+        ask: impl Fn(Connection, Vec<(ConfigResource, V)>) -> F,
+    ) -> Result<Results<ConfigResource, T>> {
+        let mut by_broker: BTreeMap<Option<i32>, Vec<(ConfigResource, V)>> = BTreeMap::new();
+        for item in items {
+            by_broker.entry(item.0.broker()).or_default().push(item);
+        }
+        let ask = &ask;
+        let asked = by_broker.into_iter().map(|(broker, items)| async move {
+            let answered = self.retry(|| async {
+                let connection = match broker {
+                    Some(broker) => self.broker(broker).await?,
+                    None => self.controller().await?,
+                };
+                ask(connection, items.clone()).await
+            });
+            (answered.await, items)
+        });
+        let answers = join_all(asked.collect()).await;
+        let is_answered = answers.iter().any(|(answer, _)| answer.is_ok());
+        let mut results = Results::new();
+        for (answer, items) in answers {
+            let resources = items.iter().map(|(resource, _)| resource);
+            match answer {
+                Ok(mut found) => {
+                    complete(&mut found, resources);
+                    results.extend(found);
+                }
+                Err(error) if is_answered => results.extend(all_failed(resources, &error)),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(results)
     }
-    by_broker
 }

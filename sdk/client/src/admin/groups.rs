@@ -17,10 +17,11 @@ use highwater_wire::message::{
     OffsetDeleteRequest, OffsetDeleteResponse,
 };
 use highwater_wire::{Array, ErrorCode};
-use tokio::time::timeout;
 
 pub use self::describe::DescribeGroups;
 pub use self::members::{MemberName, RemoveGroupMembers};
+use super::concurrent::join_all;
+use super::errand::{Errand, complete};
 use super::{Admin, AllowedOperations, Call, Operation, Results, ask, refused};
 use crate::connection::Connection;
 use crate::error::{Error, Result, TopicPartition};
@@ -216,7 +217,7 @@ impl Call<ListGroups> {
 impl Operation for ListGroups {
     type Output = Vec<GroupListing>;
 
-    async fn run(self, admin: Admin) -> Result<Self::Output> {
+    async fn run(self, errand: Errand) -> Result<Self::Output> {
         let request = ListGroupsRequest {
             states_filter: self.states.iter().map(|it| it.name()).collect(),
             types_filter: self.kinds.iter().map(|it| it.name()).collect(),
@@ -227,7 +228,7 @@ impl Operation for ListGroups {
             (true, true) => 0,
         };
         let request = &request;
-        let listed = admin.of_brokers([], |connection: Connection| async move {
+        let listed = errand.of_brokers([], |connection: Connection| async move {
             let reply = ask(&connection, request, least).await?;
             let answer: ListGroupsResponse<'_> = reply.decode()?;
             refused(answer.error_code, None)?;
@@ -255,6 +256,8 @@ fn listing(group: ListedGroup<'_>) -> GroupListing {
 impl Admin {
     /// The groups that all brokers together coordinate, by id.
     ///
+    /// Cancel-safe: it only asks.
+    ///
     /// # Errors
     ///
     /// When a broker does not answer: a list with gaps would be none. Or
@@ -265,6 +268,8 @@ impl Admin {
 
     /// Deletes groups without members, with all they have committed.
     ///
+    /// Cancel-safe; what a broker was asked to do, it may still do.
+    ///
     /// # Errors
     ///
     /// Never as a whole: [`NonEmptyGroup`](ErrorCode::NonEmptyGroup), [`GroupIdNotFound`](ErrorCode::GroupIdNotFound) and
@@ -273,12 +278,13 @@ impl Admin {
         &self,
         ids: impl IntoIterator<Item = S>,
     ) -> Result<Results<String, ()>> {
-        let mut results = Results::new();
-        for id in ids {
-            let id = id.as_ref();
-            let deleted = self.of_coordinator(id, |connection: Connection| async move {
+        let errand = &self.errand();
+        let ids: BTreeSet<String> = ids.into_iter().map(|id| id.as_ref().to_owned()).collect();
+        let deleted = ids.into_iter().map(|id| async move {
+            let named = &*id;
+            let deleted = errand.of_coordinator(named, |connection: Connection| async move {
                 let request = DeleteGroupsRequest {
-                    groups_names: Array::from([id]),
+                    groups_names: Array::from([named]),
                 };
                 let reply = connection.call(&request).await?;
                 let answer: DeleteGroupsResponse<'_> = reply.decode()?;
@@ -286,13 +292,16 @@ impl Admin {
                 let result = result.ok_or_else(|| Error::protocol("answer names no group"))?;
                 refused(result.error_code, None)
             });
-            results.insert(id.to_owned(), deleted.await);
-        }
-        Ok(results)
+            let deleted = deleted.await;
+            (id, deleted)
+        });
+        Ok(join_all(deleted.collect()).await.into_iter().collect())
     }
 
     /// How far a group has read: these partitions (`None` in the result where nothing is committed), or with `None` all that it
     /// has committed anything for.
+    ///
+    /// Cancel-safe: it only asks.
     ///
     /// # Errors
     ///
@@ -302,15 +311,15 @@ impl Admin {
         group: &str,
         places: Option<&BTreeSet<TopicPartition>>,
     ) -> Result<Results<TopicPartition, Option<Committed>>> {
+        let errand = self.errand();
         let coordinator = Coordinator::new(self.client.clone(), group.into());
-        let fetching = fetch_offsets(&coordinator, places, false);
-        match timeout(self.timeout, fetching).await {
-            Ok(fetched) => fetched,
-            Err(_) => Err(self.late()),
-        }
+        let fetching = fetch_offsets(&coordinator, places, false, errand.deadline);
+        errand.within(fetching).await
     }
 
     /// Commits for a group from outside. Refused while it has members.
+    ///
+    /// Cancel-safe; what a broker was asked to do, it may still do.
     ///
     /// # Errors
     ///
@@ -322,15 +331,20 @@ impl Admin {
         offsets: impl IntoIterator<Item = (TopicPartition, Committed)>,
     ) -> Result<Results<TopicPartition, ()>> {
         let offsets: &BTreeMap<TopicPartition, Committed> = &offsets.into_iter().collect();
-        self.of_coordinator(group, |connection: Connection| async move {
+        let errand = self.errand();
+        let asked = errand.of_coordinator(group, |connection: Connection| async move {
             let codes = commit_offsets(&connection, group, None, None, offsets).await?;
             passing(codes.values().copied())?;
-            Ok(codes.into_iter().map(result).collect())
-        })
-        .await
+            let mut results = codes.into_iter().map(result).collect();
+            complete(&mut results, offsets.keys());
+            Ok(results)
+        });
+        asked.await
     }
 
     /// Deletes what a group has committed for these partitions.
+    ///
+    /// Cancel-safe; what a broker was asked to do, it may still do.
     ///
     /// # Errors
     ///
@@ -356,7 +370,8 @@ impl Admin {
             group_id: group,
             topics: topics.into_iter().map(topic).collect::<Array<'_, _>>(),
         };
-        self.of_coordinator(group, |connection: Connection| async move {
+        let errand = self.errand();
+        let asked = errand.of_coordinator(group, |connection: Connection| async move {
             let reply = connection.call(request).await?;
             let answer: OffsetDeleteResponse<'_> = reply.decode()?;
             refused(answer.error_code, None)?;
@@ -368,39 +383,11 @@ impl Admin {
                 }
             }
             passing(codes.values().copied())?;
-            Ok(codes.into_iter().map(result).collect())
-        })
-        .await
-    }
-
-    /// Asks a group's coordinator until it answers for good, or `default.api.timeout.ms` is over.
-    async fn of_coordinator<T, F: Future<Output = Result<T>>>(
-        &self,
-        group: &str,
-        ask: impl Fn(Connection) -> F,
-    ) -> Result<T> {
-        let coordinator = Coordinator::new(self.client.clone(), group.into());
-        let mut retry = Retry::within(self.timeout);
-        let asking = async {
-            loop {
-                let error = match coordinator.connection().await {
-                    Ok(connection) => match ask(connection).await {
-                        Ok(answer) => return Ok(answer),
-                        Err(error) => error,
-                    },
-                    Err(error) => error,
-                };
-                retry.after(error, &coordinator).await?;
-            }
-        };
-        match timeout(self.timeout, asking).await {
-            Ok(answered) => answered,
-            Err(_) => Err(self.late()),
-        }
-    }
-
-    fn late(&self) -> Error {
-        Error::timeout(format!("no answer within {:?}", self.timeout))
+            let mut results = codes.into_iter().map(result).collect();
+            complete(&mut results, places);
+            Ok(results)
+        });
+        asked.await
     }
 }
 

@@ -43,6 +43,8 @@ impl Admin {
     /// The log directories of these brokers (of an empty list: all) and what lies in them: these
     /// partitions, or with `None` all.
     ///
+    /// Cancel-safe: it only asks.
+    ///
     /// # Errors
     ///
     /// When no broker tells which there are; one that does not answer or refuses has that as its
@@ -65,13 +67,14 @@ impl Admin {
         let request = &DescribeLogDirsRequest {
             topics: places.map(|_| topics),
         };
-        self.of_brokers(brokers, |connection: Connection| async move {
+        let errand = self.errand();
+        let asked = errand.of_brokers(brokers, |connection: Connection| async move {
             let reply = connection.call(request).await?;
             let answer: DescribeLogDirsResponse<'_> = reply.decode()?;
             refused(answer.error_code, None)?;
             Ok(read(&answer))
-        })
-        .await
+        });
+        asked.await
     }
 }
 

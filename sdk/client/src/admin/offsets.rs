@@ -11,8 +11,11 @@ use highwater_wire::message::{
     DeleteRecordsRequest, DeleteRecordsResponse, ListOffsetsRequest, ListOffsetsResponse,
     OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse,
 };
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep};
 
+use super::concurrent::join_all;
+use super::errand::{Errand, all_failed, complete};
+use super::topics::DescribeTopics;
 use super::{
     Admin, Call, ListedOffset, OffsetSpec, Operation, Results, TopicDescription, ask, refused,
 };
@@ -76,8 +79,8 @@ impl Call<ListOffsets> {
 impl Operation for ListOffsets {
     type Output = Results<TopicPartition, ListedOffset>;
 
-    async fn run(self, admin: Admin) -> Result<Self::Output> {
-        let (admin, isolation) = (&admin, self.isolation);
+    async fn run(self, errand: Errand) -> Result<Self::Output> {
+        let (errand, isolation) = (&errand, self.isolation);
         let ask_leader = |leader, specs: BTreeMap<TopicPartition, OffsetSpec>| async move {
             let topics = by_topic(&specs).map(|(name, partitions)| ListOffsetsTopic {
                 name,
@@ -94,7 +97,7 @@ impl Operation for ListOffsets {
                 replica_id: -1,
                 isolation_level: isolation.wire(),
                 topics: topics.collect(),
-                timeout_ms: admin.timeout_ms(),
+                timeout_ms: errand.timeout_ms(),
             };
             let committed = match isolation {
                 Isolation::ReadUncommitted => 0,
@@ -102,7 +105,7 @@ impl Operation for ListOffsets {
             };
             let known = specs.values().map(|spec| spec.least()).max();
             let least = committed.max(known.unwrap_or(0));
-            let reply = ask(&admin.broker(leader).await?, &request, least).await?;
+            let reply = ask(&errand.broker(leader).await?, &request, least).await?;
             let answer: ListOffsetsResponse<'_> = reply.decode()?;
             let mut results = Results::new();
             for topic in &answer.topics {
@@ -117,13 +120,15 @@ impl Operation for ListOffsets {
             }
             Ok(results)
         };
-        admin.by_leader(self.specs, ask_leader).await
+        errand.by_leader(self.specs, ask_leader).await
     }
 }
 
 impl Admin {
     /// Looks offsets up, up to the high watermark or, where the call's isolation asks for that, the
     /// last stable offset.
+    ///
+    /// Cancel-safe: it only asks.
     ///
     /// # Errors
     ///
@@ -141,6 +146,8 @@ impl Admin {
     /// Where these epochs of partitions' leaders end: what of a log that was read under one of them
     /// is still there (KIP-320). `None` where the partition knows no epoch that old.
     ///
+    /// Cancel-safe: it only asks.
+    ///
     /// # Errors
     ///
     /// When no broker answers; a refusal of one partition is in the results.
@@ -149,7 +156,8 @@ impl Admin {
         epochs: impl IntoIterator<Item = (TopicPartition, i32)>,
     ) -> Result<Results<TopicPartition, Option<EpochEnd>>> {
         let epochs: BTreeMap<TopicPartition, i32> = epochs.into_iter().collect();
-        self.by_leader(epochs, |leader, epochs: BTreeMap<_, _>| async move {
+        let errand = &self.errand();
+        let asked = errand.by_leader(epochs, |leader, epochs: BTreeMap<_, _>| async move {
             let topics = by_topic(&epochs).map(|(topic, partitions)| OffsetForLeaderTopic {
                 topic,
                 partitions: partitions
@@ -165,7 +173,7 @@ impl Admin {
                 replica_id: -1,
                 topics: topics.collect(),
             };
-            let reply = ask(&self.broker(leader).await?, &request, 0).await?;
+            let reply = ask(&errand.broker(leader).await?, &request, 0).await?;
             let answer: OffsetForLeaderEpochResponse<'_> = reply.decode()?;
             let mut results = Results::new();
             for topic in &answer.topics {
@@ -180,12 +188,14 @@ impl Admin {
                 }
             }
             Ok(results)
-        })
-        .await
+        });
+        asked.await
     }
 
     /// Deletes the records before these offsets (`None`: all up to the high watermark); answers
     /// with the new first offset.
+    ///
+    /// Cancel-safe; what a broker was asked to do, it may still do.
     ///
     /// # Errors
     ///
@@ -195,7 +205,8 @@ impl Admin {
         before: impl IntoIterator<Item = (TopicPartition, Option<i64>)>,
     ) -> Result<Results<TopicPartition, i64>> {
         let before: BTreeMap<TopicPartition, Option<i64>> = before.into_iter().collect();
-        self.by_leader(before, |leader, before: BTreeMap<_, _>| async move {
+        let errand = &self.errand();
+        let asked = errand.by_leader(before, |leader, before: BTreeMap<_, _>| async move {
             let topics = by_topic(&before).map(|(name, partitions)| DeleteRecordsTopic {
                 name,
                 partitions: partitions
@@ -208,9 +219,9 @@ impl Admin {
             });
             let request = DeleteRecordsRequest {
                 topics: topics.collect(),
-                timeout_ms: self.timeout_ms(),
+                timeout_ms: errand.timeout_ms(),
             };
-            let reply = self.client.shared.call(leader, &request).await?;
+            let reply = errand.shared().call(leader, &request).await?;
             let answer: DeleteRecordsResponse<'_> = reply.decode()?;
             let mut results = Results::new();
             for topic in &answer.topics {
@@ -222,10 +233,12 @@ impl Admin {
                 }
             }
             Ok(results)
-        })
-        .await
+        });
+        asked.await
     }
+}
 
+impl Errand {
     /// Asks each partition's leader, and again for those whose refusal may pass, until all are
     /// answered or the call's time is over.
     pub(super) async fn by_leader<S, T, F>(
@@ -237,16 +250,26 @@ impl Admin {
         S: Copy,
         F: Future<Output = Result<Results<TopicPartition, T>>>,
     {
-        let shared = &self.client.shared;
-        let deadline = Instant::now() + self.timeout;
+        let shared = self.shared();
         let mut left = items;
         let mut results = Results::new();
         let mut failures = 0;
+        let ask = &ask;
         loop {
             // Not through the shared metadata: asking there may create a topic.
             let names: BTreeSet<&str> = left.keys().map(|place| &*place.topic).collect();
-            let within = deadline.saturating_duration_since(Instant::now());
-            let topics = self.describe_topics(names).timeout(within).await?;
+            let topics = match DescribeTopics::of(names).run(self.clone()).await {
+                Ok(topics) => topics,
+                Err(error) if results.is_empty() => return Err(error),
+                // What is answered stays so; the rest failed by what it failed by before, or by this.
+                Err(error) => {
+                    for place in left.keys() {
+                        let result = results.entry(place.clone());
+                        result.or_insert_with(|| Err(error.clone()));
+                    }
+                    return Ok(placed(results));
+                }
+            };
             let mut by_leader: BTreeMap<i32, BTreeMap<TopicPartition, S>> = BTreeMap::new();
             for (place, item) in &left {
                 match leader(&topics, place) {
@@ -261,19 +284,16 @@ impl Admin {
                     }
                 }
             }
-            for (leader, items) in by_leader {
-                let answered = timeout_at(deadline, ask(leader, items.clone())).await;
-                let answered = answered.unwrap_or_else(|_| {
-                    let timeout = self.timeout;
-                    Err(Error::timeout(format!("no answer within {timeout:?}")))
-                });
-                let answers = match answered {
-                    Ok(answers) => answers,
-                    Err(error) => items
-                        .keys()
-                        .map(|k| (k.clone(), Err(error.clone())))
-                        .collect(),
-                };
+            let asked = by_leader.into_iter().map(|(leader, items)| async move {
+                match self.within(ask(leader, items.clone())).await {
+                    Ok(mut answers) => {
+                        complete(&mut answers, items.keys());
+                        answers
+                    }
+                    Err(error) => all_failed(items.keys(), &error),
+                }
+            });
+            for answers in join_all(asked.collect()).await {
                 results.extend(answers);
             }
             failures += 1;
@@ -287,17 +307,22 @@ impl Admin {
                 Some(Err(error)) => error.is_retriable(),
             });
             let pause = shared.retry_backoff().pause(failures, shared.random());
-            if left.is_empty() || Instant::now() + pause >= deadline {
-                let at = |(place, result): (TopicPartition, Result<T>)| {
-                    let result = result.map_err(|e| e.at(&place.topic, place.partition));
-                    (place, result)
-                };
-                return Ok(results.into_iter().map(at).collect());
+            if left.is_empty() || Instant::now() + pause >= self.deadline {
+                return Ok(placed(results));
             }
             shared.invalidate_metadata();
             sleep(pause).await;
         }
     }
+}
+
+/// Errors say which partition they are about.
+fn placed<T>(results: Results<TopicPartition, T>) -> Results<TopicPartition, T> {
+    let at = |(place, result): (TopicPartition, Result<T>)| {
+        let result = result.map_err(|error| error.at(&place.topic, place.partition));
+        (place, result)
+    };
+    results.into_iter().map(at).collect()
 }
 
 fn leader(topics: &Results<String, TopicDescription>, place: &TopicPartition) -> Result<i32> {

@@ -5,6 +5,7 @@ use highwater_wire::message::describe_topic_partitions::{
 };
 use highwater_wire::message::{DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse};
 
+use super::errand::{all_failed, complete};
 use super::{
     Admin, AllowedOperations, PartitionDescription, Results, TopicDescription, ask, refused,
 };
@@ -18,9 +19,12 @@ impl Admin {
     /// answer would be too long, and for [`eligible`](PartitionDescription::eligible) replicas.
     /// Kafka 3.9 and later; [`describe_topics`](Self::describe_topics) asks any.
     ///
+    /// Cancel-safe: it only asks.
+    ///
     /// # Errors
     ///
-    /// When no broker answers; an unknown topic is in the results.
+    /// When no broker answers; an unknown topic is in the results, and so is the failure of those whose pages were not all
+    /// told.
     pub async fn describe_topic_partitions<S: AsRef<str>>(
         &self,
         names: impl IntoIterator<Item = S>,
@@ -28,6 +32,7 @@ impl Admin {
         let mut names: Vec<String> = names.into_iter().map(|it| it.as_ref().to_owned()).collect();
         names.sort();
         names.dedup();
+        let errand = self.errand();
         let mut results = Results::new();
         let mut cursor: Option<(String, i32)> = None;
         loop {
@@ -44,13 +49,21 @@ impl Admin {
                     partition_index: *partition_index,
                 }),
             };
-            let (page, next) = self
-                .retry(|| async {
-                    let connection = self.client.shared.any().await?;
-                    let reply = ask(&connection, &request, 0).await?;
-                    read(&reply.decode()?)
-                })
-                .await?;
+            let page = errand.retry(|| async {
+                let connection = errand.shared().any().await?;
+                let reply = ask(&connection, &request, 0).await?;
+                read(&reply.decode()?)
+            });
+            let (page, next) = match (page.await, &cursor) {
+                (Ok(page), _) => page,
+                // What lies before the cursor is complete.
+                (Err(error), Some((first, _))) => {
+                    let left = names.iter().filter(|name| *name >= first);
+                    results.extend(all_failed(left, &error));
+                    return Ok(results);
+                }
+                (Err(error), None) => return Err(error),
+            };
             for (name, topic) in page {
                 match (results.get_mut(&name), topic) {
                     (Some(Ok(TopicDescription { partitions, .. })), Ok(more)) => {
@@ -62,7 +75,10 @@ impl Admin {
                 }
             }
             match next {
-                None => return Ok(results),
+                None => {
+                    complete(&mut results, &names);
+                    return Ok(results);
+                }
                 // A page that does not lead on would be asked for without end.
                 Some(next) if cursor.as_ref().is_some_and(|last| next <= *last) => {
                     let (topic, partition) = next;

@@ -29,6 +29,8 @@ pub struct ActiveProducer {
 impl Admin {
     /// Which producers these partitions know, asked of their leaders.
     ///
+    /// Cancel-safe: it only asks.
+    ///
     /// # Errors
     ///
     /// When no broker answers; a refusal of one partition is in the results.
@@ -37,7 +39,8 @@ impl Admin {
         places: impl IntoIterator<Item = TopicPartition>,
     ) -> Result<Results<TopicPartition, Vec<ActiveProducer>>> {
         let places: BTreeMap<TopicPartition, ()> = places.into_iter().map(|it| (it, ())).collect();
-        self.by_leader(places, |leader, places: BTreeMap<_, _>| async move {
+        let errand = &self.errand();
+        let asked = errand.by_leader(places, |leader, places: BTreeMap<_, _>| async move {
             let topics = by_topic(&places).map(|(name, partitions)| TopicRequest {
                 name,
                 partition_indexes: partitions.into_iter().map(|(index, ())| index).collect(),
@@ -45,7 +48,7 @@ impl Admin {
             let request = DescribeProducersRequest {
                 topics: topics.collect(),
             };
-            let reply = ask(&self.broker(leader).await?, &request, 0).await?;
+            let reply = ask(&errand.broker(leader).await?, &request, 0).await?;
             let answer: DescribeProducersResponse<'_> = reply.decode()?;
             let mut results = Results::new();
             for topic in &answer.topics {
@@ -56,8 +59,8 @@ impl Admin {
                 }
             }
             Ok(results)
-        })
-        .await
+        });
+        asked.await
     }
 }
 

@@ -16,9 +16,10 @@ use highwater_wire::message::{
     CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse,
     DeleteTopicsRequest, DeleteTopicsResponse, MetadataRequest, MetadataResponse,
 };
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout_at};
 use uuid::Uuid;
 
+use super::errand::{Errand, complete};
 use super::{
     Admin, AllowedOperations, Call, CreatedTopic, NewPartitions, NewTopic, Operation,
     PartitionDescription, Results, TopicDescription, TopicListing, ask, refused,
@@ -51,20 +52,20 @@ impl Call<CreateTopics> {
 impl Operation for CreateTopics {
     type Output = Results<String, CreatedTopic>;
 
-    async fn run(self, admin: Admin) -> Result<Self::Output> {
+    async fn run(self, errand: Errand) -> Result<Self::Output> {
         let topics: BTreeMap<&str, &NewTopic> =
             self.topics.iter().map(|it| (&*it.name, it)).collect();
-        let (admin, topics, timeout_ms) = (&admin, &topics, admin.timeout_ms());
+        let (errand, topics) = (&errand, &topics);
         let validate_only = self.validate_only;
         let names = topics.keys().map(|name| (*name).to_owned());
-        let results = admin.retry_items(names, |left: BTreeSet<_>| async move {
+        let results = errand.retry_items(names, |left: BTreeSet<_>| async move {
             let wanted = left.iter().filter_map(|name| topics.get(&**name));
             let request = CreateTopicsRequest {
                 topics: wanted.map(|topic| creatable(topic)).collect(),
-                timeout_ms,
+                timeout_ms: errand.timeout_ms(),
                 validate_only,
             };
-            let reply = ask(&admin.controller().await?, &request, 0).await?;
+            let reply = ask(&errand.controller().await?, &request, 0).await?;
             let answer: CreateTopicsResponse<'_> = reply.decode()?;
             let created = answer.topics.iter().map(|topic| {
                 let created = CreatedTopic {
@@ -81,7 +82,7 @@ impl Operation for CreateTopics {
         if !self.validate_only {
             let created = results.iter().filter(|(_, result)| result.is_ok());
             let created = created.map(|(name, _)| (name.as_str(), 1)).collect();
-            admin.wait_until_known(created).await?;
+            errand.wait_until_known(created).await;
         }
         Ok(results)
     }
@@ -126,9 +127,9 @@ impl Call<CreatePartitions> {
 impl Operation for CreatePartitions {
     type Output = Results<String, ()>;
 
-    async fn run(self, admin: Admin) -> Result<Self::Output> {
-        let (admin, this, timeout_ms) = (&admin, &self, admin.timeout_ms());
-        let results = admin.retry_items(
+    async fn run(self, errand: Errand) -> Result<Self::Output> {
+        let (errand, this) = (&errand, &self);
+        let results = errand.retry_items(
             self.topics.keys().cloned(),
             |left: BTreeSet<_>| async move {
                 let topics = this.topics.iter().filter(|(name, _)| left.contains(*name));
@@ -144,10 +145,10 @@ impl Operation for CreatePartitions {
                 });
                 let request = CreatePartitionsRequest {
                     topics: topics.collect(),
-                    timeout_ms,
+                    timeout_ms: errand.timeout_ms(),
                     validate_only: this.validate_only,
                 };
-                let reply = ask(&admin.controller().await?, &request, 0).await?;
+                let reply = ask(&errand.controller().await?, &request, 0).await?;
                 let answer: CreatePartitionsResponse<'_> = reply.decode()?;
                 let grown = answer.results.iter().map(|topic| {
                     let result = refused(topic.error_code, topic.error_message);
@@ -162,9 +163,9 @@ impl Operation for CreatePartitions {
                 let is_grown = matches!(results.get(name), Some(Ok(())));
                 is_grown.then_some((name.as_str(), usize::try_from(wanted.total).ok()?))
             });
-            admin.wait_until_known(grown.collect()).await?;
+            errand.wait_until_known(grown.collect()).await;
             // Producers of this client learn of the new partitions without waiting for their age.
-            admin.client.shared.invalidate_metadata();
+            errand.shared().invalidate_metadata();
         }
         Ok(results)
     }
@@ -187,7 +188,7 @@ impl Call<DescribeTopics> {
 impl Operation for DescribeTopics {
     type Output = Results<String, TopicDescription>;
 
-    async fn run(self, admin: Admin) -> Result<Self::Output> {
+    async fn run(self, errand: Errand) -> Result<Self::Output> {
         let topics = self.names.iter().map(|name| MetadataRequestTopic {
             topic_id: Uuid::nil(),
             name: Some(name),
@@ -199,14 +200,29 @@ impl Operation for DescribeTopics {
             ..MetadataRequest::default()
         };
         let least = if self.allowed { VERSION_ALLOWED } else { 0 };
-        let found = admin.described(&request, least).await?;
-        let named = found.into_iter();
-        Ok(named.map(|(_, name, result)| (name, result)).collect())
+        let found = errand.described(&request, least).await?;
+        let found = found.into_iter().map(|(_, name, result)| (name, result));
+        let mut found = found.collect();
+        complete(&mut found, &self.names);
+        Ok(found)
+    }
+}
+
+impl DescribeTopics {
+    /// Topics of these names.
+    pub(super) fn of<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> Self {
+        let names = names.into_iter().map(|name| name.as_ref().to_owned());
+        Self {
+            names: names.collect(),
+            allowed: false,
+        }
     }
 }
 
 impl Admin {
     /// Creates topics, and waits a moment for brokers to know of them.
+    ///
+    /// Cancel-safe; what a broker was asked to do, it may still do.
     ///
     /// # Errors
     ///
@@ -220,6 +236,8 @@ impl Admin {
 
     /// Deletes topics, with all their records.
     ///
+    /// Cancel-safe; what a broker was asked to do, it may still do.
+    ///
     /// # Errors
     ///
     /// When no broker answers; a refusal of one topic is in the results.
@@ -227,19 +245,19 @@ impl Admin {
         &self,
         names: impl IntoIterator<Item = S>,
     ) -> Result<Results<String, ()>> {
-        let timeout_ms = self.timeout_ms();
+        let errand = &self.errand();
         let names = names.into_iter().map(|name| name.as_ref().to_owned());
-        self.retry_items(names, |left: BTreeSet<_>| async move {
+        let asked = errand.retry_items(names, |left: BTreeSet<_>| async move {
             let by_state = left.iter().map(|name| DeleteTopicState {
                 name: Some(name),
                 topic_id: Uuid::nil(),
             });
-            let connection = self.controller().await?;
+            let connection = errand.controller().await?;
             let version = connection.version::<DeleteTopicsRequest<'_>>(i16::MAX)?;
             let mut request = DeleteTopicsRequest {
                 topics: by_state.collect(),
                 topic_names: left.iter().map(String::as_str).collect(),
-                timeout_ms,
+                timeout_ms: errand.timeout_ms(),
             };
             // Each version has its own way to name them, and refuses the other.
             if version < VERSION_DELETE_BY_ID {
@@ -252,12 +270,14 @@ impl Admin {
                 (topic.name.unwrap_or_default().to_owned(), result)
             });
             Ok(deleted.collect())
-        })
-        .await
+        });
+        asked.await
     }
 
     /// Deletes the topics of these ids: never one made anew under an old one's name. Kafka 2.8 and
     /// later.
+    ///
+    /// Cancel-safe; what a broker was asked to do, it may still do.
     ///
     /// # Errors
     ///
@@ -267,55 +287,31 @@ impl Admin {
         &self,
         ids: impl IntoIterator<Item = Uuid>,
     ) -> Result<Results<Uuid, ()>> {
-        let timeout_ms = self.timeout_ms();
-        self.retry_items(ids, |left: BTreeSet<_>| async move {
+        let errand = &self.errand();
+        let asked = errand.retry_items(ids, |left: BTreeSet<_>| async move {
             let topics = left.iter().map(|id| DeleteTopicState {
                 name: None,
                 topic_id: *id,
             });
             let request = DeleteTopicsRequest {
                 topics: topics.collect(),
-                timeout_ms,
+                timeout_ms: errand.timeout_ms(),
                 ..DeleteTopicsRequest::default()
             };
-            let reply = ask(&self.controller().await?, &request, VERSION_DELETE_BY_ID).await?;
+            let reply = ask(&errand.controller().await?, &request, VERSION_DELETE_BY_ID).await?;
             let answer: DeleteTopicsResponse<'_> = reply.decode()?;
             let deleted = answer.responses.iter().map(|topic| {
                 let result = refused(topic.error_code, topic.error_message);
                 (topic.topic_id, result)
             });
             Ok(deleted.collect())
-        })
-        .await
-    }
-
-    /// Waits until brokers know of topics with so many partitions: the controller answers before
-    /// they have heard of them.
-    async fn wait_until_known(&self, mut topics: Vec<(&str, usize)>) -> Result<()> {
-        let shared = &self.client.shared;
-        let deadline = Instant::now() + self.timeout.min(KNOWN_WAIT_MAX);
-        for failures in 1.. {
-            if topics.is_empty() || Instant::now() >= deadline {
-                break;
-            }
-            let described = self.describe_topics(topics.iter().map(|(name, _)| name));
-            let described = described.await?;
-            let is_waited_for = |(name, partitions): &(&str, usize)| match described.get(*name) {
-                Some(Ok(topic)) => topic.partitions.len() < *partitions,
-                // Whoever may not see it would wait in vain.
-                Some(Err(error)) => error.is_retriable(),
-                None => false,
-            };
-            topics.retain(is_waited_for);
-            if !topics.is_empty() {
-                let pause = shared.retry_backoff().pause(failures, shared.random());
-                sleep_until(deadline.min(Instant::now() + pause)).await;
-            }
-        }
-        Ok(())
+        });
+        asked.await
     }
 
     /// All topics, by name; the brokers' own are marked.
+    ///
+    /// Cancel-safe: it only asks.
     ///
     /// # Errors
     ///
@@ -326,8 +322,9 @@ impl Admin {
             allow_auto_topic_creation: false,
             ..MetadataRequest::default()
         };
-        self.retry(|| async {
-            let reply = self.client.shared.call_any(&request).await?;
+        let errand = self.errand();
+        let listed = errand.retry(|| async {
+            let reply = errand.shared().call_any(&request).await?;
             let answer: MetadataResponse<'_> = reply.decode()?;
             let mut topics: Vec<TopicListing> = answer
                 .topics
@@ -342,11 +339,13 @@ impl Admin {
                 .collect();
             topics.sort_by(|a, b| a.name.cmp(&b.name));
             Ok(topics)
-        })
-        .await
+        });
+        listed.await
     }
 
     /// Topics with their partitions, leaders and replicas.
+    ///
+    /// Cancel-safe: it only asks.
     ///
     /// # Errors
     ///
@@ -355,14 +354,12 @@ impl Admin {
         &self,
         names: impl IntoIterator<Item = S>,
     ) -> Call<DescribeTopics> {
-        let names = names.into_iter().map(|name| name.as_ref().to_owned());
-        self.call(DescribeTopics {
-            names: names.collect(),
-            allowed: false,
-        })
+        self.call(DescribeTopics::of(names))
     }
 
     /// The topics of these ids. Kafka 3.1 and later.
+    ///
+    /// Cancel-safe: it only asks.
     ///
     /// # Errors
     ///
@@ -372,8 +369,9 @@ impl Admin {
         &self,
         ids: impl IntoIterator<Item = Uuid>,
     ) -> Result<Results<Uuid, TopicDescription>> {
-        let topics = ids.into_iter().map(|topic_id| MetadataRequestTopic {
-            topic_id,
+        let ids: BTreeSet<Uuid> = ids.into_iter().collect();
+        let topics = ids.iter().map(|topic_id| MetadataRequestTopic {
+            topic_id: *topic_id,
             name: None,
         });
         let request = MetadataRequest {
@@ -381,30 +379,17 @@ impl Admin {
             allow_auto_topic_creation: false,
             ..MetadataRequest::default()
         };
-        let found = self.described(&request, VERSION_DESCRIBE_BY_ID).await?;
-        let by_id = found.into_iter();
-        Ok(by_id.map(|(id, _, result)| (id, result)).collect())
-    }
-
-    async fn described(
-        &self,
-        request: &MetadataRequest<'_>,
-        least: i16,
-    ) -> Result<Vec<(Uuid, String, Result<TopicDescription>)>> {
-        self.retry(|| async {
-            let reply = ask(&self.client.shared.any().await?, request, least).await?;
-            let answer: MetadataResponse<'_> = reply.decode()?;
-            let topics = answer.topics.iter().map(|topic| {
-                let name = topic.name.unwrap_or_default().to_owned();
-                let result = refused(topic.error_code, None).map(|()| description(&topic));
-                (topic.topic_id, name, result)
-            });
-            Ok(topics.collect())
-        })
-        .await
+        let errand = self.errand();
+        let found = errand.described(&request, VERSION_DESCRIBE_BY_ID).await?;
+        let found = found.into_iter().map(|(id, _, result)| (id, result));
+        let mut found = found.collect();
+        complete(&mut found, &ids);
+        Ok(found)
     }
 
     /// Grows topics to these total numbers of partitions, and waits a moment for brokers to know.
+    ///
+    /// Cancel-safe; what a broker was asked to do, it may still do.
     ///
     /// # Errors
     ///
@@ -419,6 +404,54 @@ impl Admin {
             topics: topics.collect(),
             validate_only: false,
         })
+    }
+}
+
+impl Errand {
+    /// Waits until brokers know of topics with so many partitions: the controller answers before
+    /// they have heard of them. What was done is done: that it is not known yet is no failure.
+    async fn wait_until_known(&self, mut topics: Vec<(&str, usize)>) {
+        let shared = self.shared();
+        let deadline = self.deadline.min(Instant::now() + KNOWN_WAIT_MAX);
+        for failures in 1.. {
+            if topics.is_empty() || Instant::now() >= deadline {
+                break;
+            }
+            let names = topics.iter().map(|(name, _)| name);
+            let described = timeout_at(deadline, DescribeTopics::of(names).run(self.clone()));
+            let Ok(Ok(described)) = described.await else {
+                break;
+            };
+            let is_waited_for = |(name, partitions): &(&str, usize)| match described.get(*name) {
+                Some(Ok(topic)) => topic.partitions.len() < *partitions,
+                // Whoever may not see it would wait in vain.
+                Some(Err(error)) => error.is_retriable(),
+                None => false,
+            };
+            topics.retain(is_waited_for);
+            if !topics.is_empty() {
+                let pause = shared.retry_backoff().pause(failures, shared.random());
+                sleep_until(deadline.min(Instant::now() + pause)).await;
+            }
+        }
+    }
+
+    async fn described(
+        &self,
+        request: &MetadataRequest<'_>,
+        least: i16,
+    ) -> Result<Vec<(Uuid, String, Result<TopicDescription>)>> {
+        let asked = self.retry(|| async {
+            let reply = ask(&self.shared().any().await?, request, least).await?;
+            let answer: MetadataResponse<'_> = reply.decode()?;
+            let topics = answer.topics.iter().map(|topic| {
+                let name = topic.name.unwrap_or_default().to_owned();
+                let result = refused(topic.error_code, None).map(|()| description(&topic));
+                (topic.topic_id, name, result)
+            });
+            Ok(topics.collect())
+        });
+        asked.await
     }
 }
 

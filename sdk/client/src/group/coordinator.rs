@@ -110,8 +110,12 @@ const BROKEN_MAX: u32 = 3;
 
 impl Retry {
     pub(crate) fn within(timeout: Duration) -> Self {
+        Self::until(Instant::now() + timeout)
+    }
+
+    pub(crate) fn until(deadline: Instant) -> Self {
         Self {
-            deadline: Instant::now() + timeout,
+            deadline,
             failures: 0,
             broken: 0,
         }

@@ -13,6 +13,7 @@ use highwater_wire::message::{
     OffsetCommitRequest, OffsetCommitResponse, OffsetFetchRequest, OffsetFetchResponse,
 };
 use highwater_wire::{Array, ErrorCode};
+use tokio::time::Instant;
 
 use super::{Committed, Coordinator, Retry};
 use crate::connection::{Connection, Reply};
@@ -35,8 +36,9 @@ pub(crate) async fn fetch_offsets(
     coordinator: &Coordinator,
     places: Option<&BTreeSet<TopicPartition>>,
     stable: bool,
+    deadline: Instant,
 ) -> Result<Fetched> {
-    let mut retry = Retry::within(coordinator.client.shared.config().api_timeout);
+    let mut retry = Retry::until(deadline);
     loop {
         let error = match fetch(coordinator, places, stable, None).await {
             Ok(fetched) => return Ok(fetched),

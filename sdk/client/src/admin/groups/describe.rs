@@ -16,6 +16,8 @@ use highwater_wire::message::{
 use highwater_wire::{Array, ErrorCode};
 
 use super::{GroupDescription, GroupKind, GroupMember, GroupState};
+use crate::admin::concurrent::join_all;
+use crate::admin::errand::Errand;
 use crate::admin::{Admin, AllowedOperations, Call, Operation, Results, ask, refused};
 use crate::connection::Connection;
 use crate::error::{Error, ErrorKind, Result, TopicPartition};
@@ -42,11 +44,11 @@ impl Call<DescribeGroups> {
 impl Operation for DescribeGroups {
     type Output = Results<String, GroupDescription>;
 
-    async fn run(self, admin: Admin) -> Result<Self::Output> {
-        let mut results = Results::new();
-        for id in self.ids {
-            let (named, allowed) = (&id, self.allowed);
-            let described = admin.of_coordinator(&id, |connection: Connection| async move {
+    async fn run(self, errand: Errand) -> Result<Self::Output> {
+        let (errand, allowed) = (&errand, self.allowed);
+        let described = self.ids.into_iter().map(|id| async move {
+            let named = &*id;
+            let described = errand.of_coordinator(named, |connection: Connection| async move {
                 match consumer(&connection, named, allowed).await {
                     Err(error) if is_elsewhere(&error) => {
                         classic(&connection, named, allowed).await
@@ -55,14 +57,16 @@ impl Operation for DescribeGroups {
                 }
             });
             let described = described.await;
-            results.insert(id, described);
-        }
-        Ok(results)
+            (id, described)
+        });
+        Ok(join_all(described.collect()).await.into_iter().collect())
     }
 }
 
 impl Admin {
     /// Who is in these groups, and what they are doing.
+    ///
+    /// Cancel-safe: it only asks.
     ///
     /// # Errors
     ///

@@ -6,6 +6,7 @@ use highwater_wire::Array;
 use highwater_wire::message::leave_group::MemberIdentity;
 use highwater_wire::message::{LeaveGroupRequest, LeaveGroupResponse};
 
+use crate::admin::errand::Errand;
 use crate::admin::{Admin, Call, Operation, Results, ask, refused};
 use crate::connection::Connection;
 use crate::error::Result;
@@ -55,9 +56,9 @@ impl Call<RemoveGroupMembers> {
 impl Operation for RemoveGroupMembers {
     type Output = Results<MemberName, ()>;
 
-    async fn run(self, admin: Admin) -> Result<Self::Output> {
+    async fn run(self, errand: Errand) -> Result<Self::Output> {
         let this = &self;
-        admin
+        errand
             .of_coordinator(&self.group, |connection: Connection| async move {
                 let version = connection.version::<LeaveGroupRequest<'_>>(i16::MAX)?;
                 if version < VERSION_MANY {
@@ -118,6 +119,8 @@ impl RemoveGroupMembers {
 
 impl Admin {
     /// Takes members out of a group, as if they had left; the others share what they had.
+    ///
+    /// Cancel-safe; what a broker was asked to do, it may still do.
     ///
     /// # Errors
     ///

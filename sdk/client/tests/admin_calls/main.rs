@@ -1,0 +1,7 @@
+//! Every call of an administrator, one by one: dropped wherever it may be dropped, with nobody to answer it, and with somebody who answers only in part.
+#![allow(clippy::unwrap_used)]
+
+mod calls;
+mod cancel;
+mod deadlines;
+mod partial;
