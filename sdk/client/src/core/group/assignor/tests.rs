@@ -275,35 +275,59 @@ proptest! {
     }
 
     #[test]
-    fn cooperative_rounds_end_with_the_sticky_assignment_and_nothing_is_ever_at_two((mut members, partitions) in group_in_racks()) {
-        // What is claimed twice is a matter of the other tests.
-        let mut claimed = BTreeSet::new();
-        for member in &mut members {
-            member.owned.retain(|place| claimed.insert(place.clone()));
-            member.generation = 1;
-        }
-        for round in 2.. {
-            prop_assert!(round < 6, "it does not settle");
-            let assigned = Assignor::CooperativeSticky.assign(&members, &partitions);
-            for (member, gets) in members.iter().zip(&assigned) {
-                let has = |other: &Subscriber, place| other.id != member.id && other.owned.contains(place);
-                let taken = gets.iter().find(|place| members.iter().any(|other| has(other, place)));
-                prop_assert_eq!(taken, None);
-            }
-            let mut settled = true;
-            for (member, gets) in members.iter_mut().zip(assigned) {
-                settled &= member.owned.iter().all(|place| gets.contains(place));
-                member.owned = gets;
-                member.generation = round;
-            }
-            if settled {
-                break;
-            }
-        }
-        let given: usize = members.iter().map(|member| member.owned.len()).sum();
-        let wanted = |place: &TopicPartition| members.iter().any(|member| member.topics.contains(&place.topic));
-        prop_assert_eq!(given, all(&partitions.counts).filter(wanted).count());
+    fn cooperative_rounds_end_with_the_sticky_assignment_and_nothing_is_ever_at_two((members, layout) in group()) {
+        comes_to_rest(members, &layout, 6)?;
     }
+
+    #[test]
+    fn in_racks_members_of_the_same_topics_come_to_rest_too((mut members, layout) in group_in_racks()) {
+        let first = members[0].topics.clone();
+        members.iter_mut().for_each(|it| it.topics.clone_from(&first));
+        comes_to_rest(members, &layout, 20)?;
+    }
+}
+
+/// Shares out until nobody has to let anything go, which is before this round.
+fn comes_to_rest(
+    mut members: Vec<Subscriber>,
+    layout: &Layout,
+    before: i32,
+) -> Result<(), TestCaseError> {
+    // What is claimed twice is a matter of the other tests.
+    let mut claimed = BTreeSet::new();
+    for member in &mut members {
+        member.owned.retain(|place| claimed.insert(place.clone()));
+        member.generation = 1;
+    }
+    for round in 2.. {
+        prop_assert!(round < before, "it does not settle");
+        let assigned = Assignor::CooperativeSticky.assign(&members, layout);
+        for (member, gets) in members.iter().zip(&assigned) {
+            let has =
+                |other: &Subscriber, place| other.id != member.id && other.owned.contains(place);
+            let taken = gets
+                .iter()
+                .find(|place| members.iter().any(|other| has(other, place)));
+            prop_assert_eq!(taken, None);
+        }
+        let mut settled = true;
+        for (member, gets) in members.iter_mut().zip(assigned) {
+            settled &= member.owned.iter().all(|place| gets.contains(place));
+            member.owned = gets;
+            member.generation = round;
+        }
+        if settled {
+            break;
+        }
+    }
+    let given: usize = members.iter().map(|member| member.owned.len()).sum();
+    let wanted = |place: &TopicPartition| {
+        members
+            .iter()
+            .any(|member| member.topics.contains(&place.topic))
+    };
+    prop_assert_eq!(given, all(&layout.counts).filter(wanted).count());
+    Ok(())
 }
 
 /// What Kafka's own assignors gave to groups of members; tests/golden/README.md says how it was made.
