@@ -1,26 +1,24 @@
 //! What a consumer and its fetchers share: the partitions, and what waits of them.
 
+mod line;
+mod slot;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use bytes::Bytes;
-use highwater_record::Header;
-use tokio::sync::{Notify, watch};
-use uuid::Uuid;
+use tokio::sync::Notify;
 
+pub(super) use self::line::{Fetched, Waiting, whole_batches};
+pub(super) use self::slot::{Lane, Replica, Slot};
 use super::Start;
 use super::events::{ConsumerEvent, Tell};
 use super::ledger::Word;
-use super::reading::{Opened, Reading};
 use super::track::Track;
 use crate::client::Client;
 use crate::config::{ConsumerConfig, OffsetReset};
-use crate::core::consumer::aborted::Aborted;
 use crate::core::consumer::cursor::Cursor;
 use crate::core::consumer::progress::Place;
-use crate::error::{Error, ErrorKind, Result, TopicPartition};
+use crate::error::{Error, ErrorKind, TopicPartition};
 use crate::group::{Committed, Offsets};
 
 impl From<Place> for Committed {
@@ -75,75 +73,6 @@ struct Desk {
     touched: BTreeSet<usize>,
 }
 
-/// A replica that the leader sends us to (KIP-392).
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Replica {
-    pub(super) broker: i32,
-    /// When the leader is asked again.
-    pub(super) until: Duration,
-}
-
-/// One partition of the assignment.
-#[derive(Debug)]
-pub(super) struct Slot {
-    pub(super) place: TopicPartition,
-    pub(super) assigned: bool,
-    pub(super) cursor: Cursor,
-    /// The leader's id and epoch; -1 when there is none.
-    pub(super) leader: i32,
-    pub(super) leader_epoch: i32,
-    /// Which topic of that name it was when it was last heard of.
-    pub(super) topic_id: Option<Uuid>,
-    /// Who is asked instead of the leader.
-    pub(super) replica: Option<Replica>,
-    pub(super) waiting: VecDeque<Waiting>,
-    /// What is dealt with, where somebody wants to know.
-    pub(super) track: Option<Arc<Track>>,
-    /// The partition's stream, where it has one.
-    pub(super) lane: Option<Arc<Lane>>,
-    /// What was committed by itself last, or what the group had.
-    pub(super) committed: Option<Committed>,
-}
-
-/// What the application's side of a partition's stream shares with the consumer.
-#[derive(Debug)]
-pub(super) struct Lane {
-    /// Told when something waits for the stream, or it has to look.
-    pub(super) arrived: Arc<Notify>,
-    /// Told when, after its end, it may be done with.
-    pub(super) changed: Arc<Notify>,
-    /// Whether the partition is being let go.
-    pub(super) ended: watch::Sender<bool>,
-    /// Whether the application dropped the stream.
-    pub(super) gone: AtomicBool,
-}
-
-impl Lane {
-    pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self {
-            arrived: Arc::new(Notify::new()),
-            changed: Arc::new(Notify::new()),
-            ended: watch::Sender::new(false),
-            gone: AtomicBool::new(false),
-        })
-    }
-}
-
-/// What waits for the application.
-#[derive(Debug)]
-pub(super) enum Waiting {
-    Fetched(Fetched),
-    Failed(Error),
-}
-
-/// The batches of one partition in one answer.
-#[derive(Debug)]
-pub(super) struct Fetched {
-    pub(super) bytes: Bytes,
-    pub(super) high_watermark: i64,
-    pub(super) aborted: Aborted,
-}
-
 impl Shared {
     pub(super) fn new(client: Client, config: ConsumerConfig) -> Self {
         Self {
@@ -158,95 +87,6 @@ impl Shared {
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Slot {
-    /// Begins another track, where it has one; the marks of the one before reach nobody.
-    fn turn_over(&mut self, start: Option<Place>) {
-        if let Some(before) = self.track.take() {
-            before.moved();
-            let changed = match &self.lane {
-                Some(lane) => Arc::clone(&lane.changed),
-                None => Arc::new(Notify::new()),
-            };
-            self.track = Some(Track::new(start, changed));
-        }
-        if let Some(lane) = &self.lane {
-            lane.arrived.notify_one();
-        }
-    }
-
-    /// Goes to another place.
-    fn seek(&mut self, to: Start) {
-        self.cursor.seek(to);
-        let start = match to {
-            Start::Offset(offset) => Some(Place {
-                offset,
-                leader_epoch: -1,
-            }),
-            Start::Earliest | Start::Latest | Start::Timestamp(_) => None,
-        };
-        self.turn_over(start);
-    }
-
-    /// Has its marks go somewhere from here on, or nowhere.
-    pub(super) fn set_tracked(&mut self, tracked: bool) {
-        self.track = tracked.then(|| {
-            let start = self.cursor.position().map(|offset| Place {
-                offset,
-                leader_epoch: self.cursor.position_epoch(),
-            });
-            let changed = match &self.lane {
-                Some(lane) => Arc::clone(&lane.changed),
-                None => Arc::new(Notify::new()),
-            };
-            Track::new(start, changed)
-        });
-    }
-
-    /// Who is asked for records.
-    pub(super) fn source(&self) -> i32 {
-        self.replica_id().unwrap_or(self.leader)
-    }
-
-    pub(super) fn replica_id(&self) -> Option<i32> {
-        self.replica.map(|replica| replica.broker)
-    }
-
-    /// Takes note that a batch is handed out, or passed over; its records' marks count from here on. Returns false when the
-    /// partition was sought elsewhere since the batch was taken.
-    pub(super) fn read(&mut self, generation: u32, opened: &mut Opened) -> bool {
-        if generation != self.cursor.generation() {
-            return false;
-        }
-        self.cursor.advance(opened.next_offset, opened.leader_epoch);
-        let first = opened
-            .records
-            .as_ref()
-            .and_then(|records| records.offset(0));
-        if let (Some(track), Some(first)) = (&self.track, first)
-            && track.next_offset().is_some_and(|next| next > first)
-        {
-            // The reset policy led back: what was handed out is of a log that is no more.
-            self.turn_over(None);
-        }
-        if let Some(track) = &self.track {
-            match &mut opened.records {
-                Some(records) => records.follow(track),
-                None => track.pass(opened.next_offset),
-            }
-        }
-        true
-    }
-
-    /// The offset of the next record to be handed out, of a partition with a stream.
-    pub(super) fn position(&self) -> Option<i64> {
-        let handed = match (&self.lane, &self.track) {
-            (Some(_), Some(track)) => track.handed(),
-            (_, _) => None,
-        };
-        handed.or(self.cursor.position())
     }
 }
 
@@ -441,122 +281,6 @@ impl State {
         }
         offsets
     }
-
-    /// Takes the first that waits of a slot.
-    pub(super) fn take(&mut self, index: usize) -> Result<Option<Reading>> {
-        let slot = &mut self.slots[index];
-        let fetched = match slot.waiting.pop_front() {
-            Some(Waiting::Fetched(fetched)) => fetched,
-            Some(Waiting::Failed(error)) => return Err(error),
-            None => return Ok(None),
-        };
-        let bytes = fetched.bytes.len();
-        slot.cursor.taken(bytes);
-        let place = slot.place.clone();
-        let generation = slot.cursor.generation();
-        self.waiting_bytes -= bytes;
-        // There is room for more: of it, or of any when there was none at all.
-        self.touch(index);
-        self.freed();
-        Ok(Some(Reading {
-            slot: index,
-            place,
-            generation,
-            fetched,
-        }))
-    }
-
-    /// Takes what waits longest out of the line, of the partition whose turn it is.
-    pub(super) fn take_next(&mut self) -> Result<Option<Reading>> {
-        let ready = |slot: &&usize| !self.slots[**slot].cursor.is_paused();
-        let Some(index) = self.turn.iter().find(ready).copied() else {
-            return Ok(None);
-        };
-        self.turn.retain(|turn| *turn != index);
-        if self.slots[index].waiting.len() > 1 {
-            self.turn.push_back(index);
-        }
-        self.take(index)
-    }
-
-    /// Puts something in line for the application.
-    pub(super) fn push(&mut self, slot: usize, waiting: Waiting) {
-        if let Waiting::Fetched(fetched) = &waiting {
-            self.waiting_bytes += fetched.bytes.len();
-        }
-        let queue = &mut self.slots[slot];
-        queue.waiting.push_back(waiting);
-        match &queue.lane {
-            Some(lane) => lane.arrived.notify_one(),
-            None if !self.turn.contains(&slot) => self.turn.push_back(slot),
-            None => {}
-        }
-    }
-
-    /// Puts what is left of an answer back to where it was taken from.
-    pub(super) fn put_back(&mut self, reading: Reading) {
-        let Reading {
-            slot,
-            generation,
-            fetched,
-            ..
-        } = reading;
-        if generation != self.slots[slot].cursor.generation() {
-            return;
-        }
-        let bytes = fetched.bytes.len();
-        self.waiting_bytes += bytes;
-        self.slots[slot].cursor.returned(bytes);
-        let queue = &mut self.slots[slot];
-        queue.waiting.push_front(Waiting::Fetched(fetched));
-        self.turn.retain(|turn| *turn != slot);
-        if queue.lane.is_none() {
-            self.turn.push_front(slot);
-        }
-    }
-
-    /// Drops what waits of a slot.
-    pub(super) fn clear(&mut self, slot: usize) {
-        for waiting in self.slots[slot].waiting.drain(..) {
-            if let Waiting::Fetched(fetched) = waiting {
-                self.waiting_bytes -= fetched.bytes.len();
-            }
-        }
-        self.turn.retain(|turn| *turn != slot);
-        self.freed();
-    }
-
-    /// There is room, or nobody can make any: fetchers that found none look again.
-    fn freed(&mut self) {
-        if std::mem::take(&mut self.starved) {
-            let fetchers = self.fetchers.values();
-            fetchers.for_each(|fetcher| fetcher.wake.notify_one());
-        }
-    }
-
-    /// Whether all that waits is of partitions that are paused: then taking makes no room.
-    pub(super) fn is_blocked(&self) -> bool {
-        let is_paused = |slot: &usize| self.slots[*slot].cursor.is_paused();
-        !self.turn.is_empty() && self.turn.iter().all(is_paused)
-    }
-}
-
-/// The batches that lie whole in `bytes`: how many bytes they have, the offset after them, and the last one's leader epoch.
-pub(super) fn whole_batches(bytes: &[u8]) -> (usize, Option<(i64, i32)>) {
-    let mut end = 0;
-    let mut next = None;
-    while let Some(header) = bytes.get(end..).and_then(Header::peek) {
-        let batch = header.batch_bytes();
-        if batch > bytes.len() - end {
-            break;
-        }
-        // A length that cannot be is for whoever checks the batch to tell.
-        end += batch
-            .max(highwater_record::HEADER_BYTES)
-            .min(bytes.len() - end);
-        next = Some((header.next_offset().get(), header.leader_epoch().get()));
-    }
-    (end, next)
 }
 
 #[cfg(test)]

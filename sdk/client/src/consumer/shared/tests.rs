@@ -3,7 +3,10 @@
 use std::pin::pin;
 use std::task::{Context, Waker};
 
+use bytes::Bytes;
+
 use super::*;
+use crate::core::consumer::aborted::Aborted;
 
 /// Two partitions, led by two brokers that somebody fetches from, of which the first fills the buffer.
 fn full() -> (State, [Arc<Notify>; 2]) {
