@@ -81,6 +81,8 @@ pub(crate) struct Queue {
     /// Failures since the last success, and when the pause they call for ends.
     failures: u32,
     paused_until: Duration,
+    /// The last of them, or why nothing could be sent: for those who give up waiting.
+    last_error: Option<Error>,
     identity: Option<Identity>,
     next_sequence: i32,
     next_ordinal: u64,
@@ -105,6 +107,7 @@ impl Queue {
             gate: Gate::Probing,
             failures: 0,
             paused_until: Duration::ZERO,
+            last_error: None,
             identity: None,
             next_sequence: 0,
             next_ordinal: 0,
@@ -137,13 +140,7 @@ impl Queue {
 
     /// The leader cannot be reached: remembered for those who give up waiting.
     pub(crate) fn unreachable(&mut self, error: &Error) {
-        for batch in self
-            .batches
-            .iter_mut()
-            .filter(|batch| !batch.is_in_flight())
-        {
-            batch.last_error = Some(error.clone());
-        }
+        self.last_error = Some(error.clone());
     }
 
     /// Asks for everything here to be sent without lingering, and lists what it is.

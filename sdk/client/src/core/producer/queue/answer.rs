@@ -160,6 +160,7 @@ impl Queue {
             self.gate = Gate::Open;
         }
         self.failures = 0;
+        self.last_error = None;
         let Some(batch) = self.batches.remove(at) else {
             return;
         };
@@ -191,13 +192,13 @@ impl Queue {
             self.paused_until = now + rules.backoff.pause(self.failures, random);
             self.gate = Gate::Settling;
         }
-        let batch = &mut self.batches[at];
+        let batch = &self.batches[at];
         if batch.abandoned || batch.created.saturating_add(rules.delivery_timeout) <= now {
             let ms = rules.delivery_timeout.as_millis();
             let why = format!("not delivered within {ms} ms, last failure: {error}");
             self.fail(at, Error::timeout(why), verdict);
         } else {
-            batch.last_error = Some(error);
+            self.last_error = Some(error);
         }
     }
 

@@ -161,7 +161,6 @@ impl Queue {
             ordinal: 0,
             written: Written::No,
             abandoned: false,
-            last_error: None,
         });
     }
 

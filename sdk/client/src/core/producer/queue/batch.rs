@@ -8,7 +8,7 @@ use highwater_record::{BatchBuilder, Compression, Compressor, Producer};
 
 use crate::core::producer::delivery::Delivery;
 use crate::core::producer::undelivered::Undelivered;
-use crate::error::{Error, Written};
+use crate::error::Written;
 
 /// Who the broker knows this producer as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,8 +88,6 @@ pub(super) struct Batch {
     pub(super) written: Written,
     /// Its records were told of a time-out while it was in flight; only its end is awaited.
     pub(super) abandoned: bool,
-    /// Why it was not written so far.
-    pub(super) last_error: Option<Error>,
 }
 
 impl Batch {

@@ -28,16 +28,14 @@ impl Queue {
             self.close();
         }
         let ms = rules.delivery_timeout.as_millis();
+        let why = match &self.last_error {
+            Some(error) => format!("not delivered within {ms} ms, last failure: {error}"),
+            None => format!("not delivered within {ms} ms"),
+        };
         self.give_up(
             |batch| late(batch.created),
             &mut verdict,
-            |batch| {
-                let why = match &batch.last_error {
-                    Some(error) => format!("not delivered within {ms} ms, last failure: {error}"),
-                    None => format!("not delivered within {ms} ms"),
-                };
-                Error::timeout(why)
-            },
+            &Error::timeout(why),
         );
         verdict
     }
@@ -46,30 +44,24 @@ impl Queue {
     pub(crate) fn abandon(&mut self, error: &Error) -> Verdict {
         let mut verdict = Verdict::default();
         self.close();
-        self.give_up(|_| true, &mut verdict, |_| error.clone());
+        self.give_up(|_| true, &mut verdict, error);
         verdict
     }
 
-    fn give_up(
-        &mut self,
-        which: impl Fn(&Batch) -> bool,
-        verdict: &mut Verdict,
-        error: impl Fn(&Batch) -> Error,
-    ) {
+    fn give_up(&mut self, which: impl Fn(&Batch) -> bool, verdict: &mut Verdict, error: &Error) {
         let mut at = 0;
         while let Some(batch) = self.batches.get_mut(at) {
             if !which(batch) || batch.abandoned {
                 at += 1;
             } else if batch.is_in_flight() {
                 batch.abandoned = true;
-                let error = error(batch).at(&self.topic, self.partition);
+                let error = error.clone().at(&self.topic, self.partition);
                 let records = batch.undelivered(&self.topic, self.partition);
                 let outcome = Outcome::Failed(error.with_written(Written::Maybe), records);
                 verdict.settled.push(settled(batch, outcome));
                 at += 1;
             } else {
-                let error = error(batch);
-                self.fail(at, error, verdict);
+                self.fail(at, error.clone(), verdict);
             }
         }
     }

@@ -45,7 +45,6 @@ impl Queue {
                 ordinal,
                 written: Written::No,
                 abandoned,
-                last_error: None,
             };
             self.batches.insert(index, batch);
         };

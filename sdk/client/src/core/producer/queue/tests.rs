@@ -513,6 +513,21 @@ fn what_was_never_sent_expires_as_not_written() {
 }
 
 #[test]
+fn what_expires_says_why_the_last_attempt_failed_whether_it_was_closed_by_then_or_not() {
+    let mut bench = Bench::new();
+    let closed = bench.full();
+    let open = bench.record(b"a");
+    bench.queue.unreachable(&Error::network("nobody there"));
+    let after = bench.record(b"b");
+    let verdict = bench.queue.expire(ms(10_000), &bench.rules);
+    verdict.settled.into_iter().for_each(Settled::deliver);
+    for ack in [&closed, &open, &after] {
+        let why = error(ack).to_string();
+        assert!(why.contains("last failure: nobody there"), "{why}");
+    }
+}
+
+#[test]
 fn what_is_in_flight_expires_as_maybe_written_and_keeps_its_memory_until_answered() {
     let mut bench = Bench::new();
     let ack = bench.full();
