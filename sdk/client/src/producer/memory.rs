@@ -53,12 +53,11 @@ impl<'a> Credit<'a> {
         self.bytes
     }
 
-    /// Waits in line until so many bytes are there; those that are, count. Cancel-safe. `told` runs
-    /// once this is in line.
+    /// Waits in line until so many bytes are there, or as many more as [`Memory::take`] takes at
+    /// once; those that are, count. Cancel-safe. `told` runs once this is in line.
     pub(crate) async fn fill(&mut self, bytes: usize, told: impl FnOnce()) {
         if let Some(missing) = bytes.checked_sub(self.bytes) {
-            self.memory.take(missing, told).await;
-            self.bytes = bytes;
+            self.bytes += self.memory.take(missing, told).await;
         }
     }
 
@@ -109,15 +108,28 @@ impl Memory {
             .is_ok()
     }
 
-    /// Takes bytes, in turn. Cancel-safe. `told` runs once this is in line.
-    pub(crate) async fn take(&self, bytes: usize, told: impl FnOnce()) {
-        // More than there ever is could be waited for until the end of time.
-        let bytes = u32::try_from(bytes.min(self.total)).unwrap_or(u32::MAX);
+    /// The most that is taken at once.
+    pub(crate) fn take_max(&self) -> usize {
+        let countable = usize::try_from(u32::MAX).unwrap_or(usize::MAX);
+        self.total.min(countable)
+    }
+
+    /// Takes bytes, in turn, and returns how many: no more than [`take_max`](Self::take_max), as more
+    /// than there ever is could be waited for until the end of time. Cancel-safe. `told` runs once
+    /// this is in line.
+    pub(crate) async fn take(&self, bytes: usize, told: impl FnOnce()) -> usize {
+        let bytes = bytes.min(self.take_max());
         self.waiting.fetch_add(1, Ordering::Relaxed);
         let _line = InLine(&self.waiting);
         told();
-        if let Ok(permit) = self.free.acquire_many(bytes).await {
-            permit.forget();
+        let permits = u32::try_from(bytes).expect("bounded by `take_max`");
+        match self.free.acquire_many(permits).await {
+            Ok(permit) => {
+                permit.forget();
+                bytes
+            }
+            // Never closed.
+            Err(_) => 0,
         }
     }
 
@@ -160,6 +172,18 @@ mod tests {
         assert_eq!(credit.charge(100, 100), Some(100));
         drop(credit);
         memory.give(1000);
+        assert!(memory.is_untouched());
+    }
+
+    #[tokio::test]
+    async fn no_more_goes_back_than_was_taken_at_once() {
+        let total = 6 << 30;
+        let memory = Memory::new(total);
+        let mut credit = Credit::promise(&memory);
+        credit.fill(5 << 30, || {}).await;
+        assert_eq!(credit.bytes(), memory.take_max());
+        assert_eq!(memory.free() + credit.bytes(), total);
+        drop(credit);
         assert!(memory.is_untouched());
     }
 

@@ -39,7 +39,7 @@ impl Permit<'_> {
             let why = format!("topic {:?} is not resolved yet", record.topic);
             return Ack::refused(record.topic.into(), -1, Error::config(why));
         };
-        let error = match shared.place(&topic, &record, &mut self.credit) {
+        let error = match shared.place(&topic, &record, &mut self.credit, &mut None) {
             Ok(ack) => return ack,
             Err(Refusal::Error(error)) => error,
             Err(Refusal::Partition(_, error)) => {
@@ -69,9 +69,13 @@ impl Producer {
         bytes: usize,
     ) -> Result<Permit<'p>> {
         let shared = &self.handle.shared;
-        let total = shared.config.buffer_bytes;
+        let (total, most) = (shared.config.buffer_bytes, shared.memory.take_max());
         if bytes > total {
             let why = format!("{bytes} bytes exceed buffer.memory, which is {total}");
+            return Err(Error::config(why));
+        }
+        if bytes > most {
+            let why = format!("{bytes} bytes exceed what is reserved at once, which is {most}");
             return Err(Error::config(why));
         }
         if shared.is_closing() {
