@@ -184,6 +184,8 @@ impl Shared {
 
     #[cold]
     fn refusal(&self, no_place: NoPlace, bytes: usize, partition: &Partition) -> Refusal {
+        // The batch that the record had no place in may be closed now, and nobody else says so.
+        self.wake(partition.leader());
         match no_place {
             NoPlace::Memory(bytes) => Refusal::Memory(bytes),
             NoPlace::TooLarge => self.too_large(bytes, partition).into(),
@@ -200,11 +202,10 @@ impl Shared {
     fn stirred(self: &Arc<Self>, topic: &Topic, partition: &Arc<Partition>, stir: Stir) {
         if stir.wake {
             Clock::keep(self);
-            let inbox = self.inbox(partition.leader());
             if stir.schedule {
-                inbox.push(Arc::clone(partition));
+                self.post(partition.leader(), Arc::clone(partition));
             } else {
-                inbox.wake();
+                self.wake(partition.leader());
             }
         }
         if stir.leave {

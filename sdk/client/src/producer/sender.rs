@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,7 +18,7 @@ use highwater_wire::message::{ProduceRequest, ProduceResponse};
 use highwater_wire::{Array, ErrorCode, RecordBytes};
 use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinHandle};
-use tokio::time::sleep_until;
+use tokio::time::{sleep, sleep_until};
 
 use super::sealer::{Sealed, Sealer};
 use super::shared::Shared;
@@ -45,10 +45,7 @@ pub(crate) struct Inbox {
 impl Inbox {
     /// Puts a partition on the sender's list.
     pub(super) fn push(&self, partition: Arc<Partition>) {
-        self.partitions
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(partition);
+        self.lock().push(partition);
         self.wake.notify_one();
     }
 
@@ -57,13 +54,19 @@ impl Inbox {
         self.wake.notify_one();
     }
 
+    /// Whether nothing was put on the list since the sender looked last.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
     fn take(&self) -> Vec<Arc<Partition>> {
-        std::mem::take(
-            &mut *self
-                .partitions
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner),
-        )
+        std::mem::take(&mut *self.lock())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Partition>>> {
+        self.partitions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -78,6 +81,8 @@ pub(super) struct Sender {
     partitions: VecDeque<Arc<Partition>>,
     connection: Option<Connection>,
     dialing: Option<Dialing>,
+    /// How often in a row nobody knew where the broker is.
+    strange: u32,
     obtaining: Option<Obtaining>,
     /// Requests without an answer, oldest first: answers come in that order.
     in_flight: VecDeque<InFlight>,
@@ -108,6 +113,7 @@ impl Sender {
             partitions: VecDeque::new(),
             connection: None,
             dialing: None,
+            strange: 0,
             obtaining: None,
             in_flight: VecDeque::new(),
             sealer: Sealer::default(),
@@ -128,7 +134,8 @@ impl Sender {
             self.partitions.extend(arrived);
             self.follow_leaders();
             let next = self.send_what_is_ready();
-            if self.partitions.is_empty() && self.in_flight.is_empty() && self.shared.is_closing() {
+            let is_done = self.partitions.is_empty() && self.in_flight.is_empty();
+            if is_done && self.shared.is_closing() && self.shared.retire(self.broker) {
                 return;
             }
             let client = &self.shared.client.shared;
@@ -161,8 +168,12 @@ impl Sender {
         let mut leaderless = false;
         self.partitions.retain(|partition| {
             let leader = partition.leader();
-            leaderless |= leader == NOBODY;
             if leader == broker || leader == NOBODY {
+                if leader == NOBODY && changed {
+                    leaderless = true;
+                    let error = Error::broker(ErrorCode::LeaderNotAvailable, None);
+                    partition.queue().unreachable(&error);
+                }
                 return true;
             }
             let mut queue = partition.queue();
@@ -171,10 +182,10 @@ impl Sender {
             }
             queue.moved();
             drop(queue);
-            shared.inbox(leader).push(Arc::clone(partition));
+            shared.post(leader, Arc::clone(partition));
             false
         });
-        if leaderless && changed {
+        if leaderless {
             self.shared.client.shared.invalidate_metadata();
         }
     }
@@ -257,11 +268,7 @@ impl Sender {
             self.connection = None;
         }
         if self.connection.is_none() && self.dialing.is_none() {
-            let (client, broker) = (self.shared.client.clone(), self.broker);
-            self.dialing = Some(Box::pin(async move {
-                let place = client.shared.broker(broker)?;
-                client.shared.pool.dial(&place).await
-            }));
+            self.dial();
         }
         let has_identity = identity.is_some() || !self.shared.config.is_idempotent();
         if !has_identity && self.obtaining.is_none() {
@@ -276,11 +283,33 @@ impl Sender {
             && self.in_flight.len() < self.shared.config.in_flight_max
     }
 
+    /// Begins to make a connection. A broker that metadata names as a leader and not among the
+    /// brokers, as it may while one starts, is waited for first.
+    fn dial(&mut self) {
+        let client = &self.shared.client.shared;
+        let pause = if client.broker(self.broker).is_ok() {
+            self.strange = 0;
+            Duration::ZERO
+        } else {
+            client.invalidate_metadata();
+            self.strange = self.strange.saturating_add(1);
+            client.retry_backoff().pause(self.strange, client.random())
+        };
+        let (client, broker) = (self.shared.client.clone(), self.broker);
+        self.dialing = Some(Box::pin(async move {
+            if !pause.is_zero() {
+                sleep(pause).await;
+            }
+            let place = client.shared.broker(broker)?;
+            client.shared.pool.dial(&place).await
+        }));
+    }
+
     fn dialed(&mut self, connection: Result<Connection>) {
         match connection {
             Ok(connection) => self.connection = Some(connection),
             Err(error) => {
-                // Dialing again waits out the pool's pause; the leader may be elsewhere by then.
+                // Dialing again waits out a pause; the leader may be elsewhere by then.
                 tracing::debug!(broker = self.broker, %error, "producer has no connection");
                 self.shared.client.shared.invalidate_metadata();
                 for partition in &self.partitions {

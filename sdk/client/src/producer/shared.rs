@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -133,22 +133,45 @@ impl Shared {
         })
     }
 
-    /// The way to the sender for `broker`, which is started if there is none.
-    pub(super) fn inbox(self: &Arc<Self>, broker: i32) -> Arc<Inbox> {
-        let mut inboxes = self.inboxes.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Puts a partition on the list of the sender for `broker`, which is started if there is none.
+    pub(super) fn post(self: &Arc<Self>, broker: i32, partition: Arc<Partition>) {
+        let mut inboxes = self.inboxes();
         let inbox = inboxes.entry(broker).or_insert_with(|| {
             let inbox = Arc::new(Inbox::default());
             let sender = Sender::new(Arc::clone(self), broker, Arc::clone(&inbox));
             self.runtime.spawn(sender.run());
             inbox
         });
-        Arc::clone(inbox)
+        // Under the lock: a sender that ends has nothing on its list.
+        inbox.push(partition);
+    }
+
+    /// Has the sender for `broker` look at its list. Without one the partition in question is on
+    /// another's, who will hand it over.
+    pub(super) fn wake(&self, broker: i32) {
+        if let Some(inbox) = self.inboxes().get(&broker) {
+            inbox.wake();
+        }
     }
 
     /// Has every sender look at its list.
     pub(super) fn wake_all(&self) {
-        let inboxes = self.inboxes.lock().unwrap_or_else(PoisonError::into_inner);
-        inboxes.values().for_each(|inbox| inbox.wake());
+        self.inboxes().values().for_each(|inbox| inbox.wake());
+    }
+
+    /// The sender for `broker` wants to end; returns whether it may: not where something was put on
+    /// its list meanwhile. Nothing will be any more.
+    pub(super) fn retire(&self, broker: i32) -> bool {
+        let mut inboxes = self.inboxes();
+        let is_idle = inboxes.get(&broker).is_none_or(|inbox| inbox.is_empty());
+        if is_idle {
+            inboxes.remove(&broker);
+        }
+        is_idle
+    }
+
+    fn inboxes(&self) -> MutexGuard<'_, BTreeMap<i32, Arc<Inbox>>> {
+        self.inboxes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes an answer to its queue and does what follows.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use highwater::{ErrorKind, Record, Written};
+use highwater::{ErrorKind, Record, TryEnqueueError, Written};
 use highwater_wire::ApiKey;
 use tokio::time::Instant;
 
@@ -35,6 +35,36 @@ async fn a_silent_broker_keeps_a_record_no_longer_than_its_delivery_timeout() {
     let placed = producer.send(Record::to("t").value("w")).await.unwrap();
     assert_eq!(cluster.values("t", 0)[1..], [b"w".to_vec()]);
     assert_eq!(placed.offset, Some(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_is_closed_for_a_record_without_memory_does_not_linger() {
+    let cluster = cluster(1).await;
+    let producer = narrow(&cluster, 8192).await;
+    let topic = producer.topic("t").await.unwrap();
+    let warm = topic.enqueue(Record::new().value("v")).await.unwrap();
+    producer.flush().await;
+    warm.await.unwrap();
+    let held = producer.reserve(4096).await.unwrap();
+    let value = vec![7; 1000];
+    let record = || Record::new().value(&value);
+    let start = Instant::now();
+    let first = topic.try_enqueue(record()).unwrap();
+    // The sender has looked, and waits for the batch to be full or old.
+    tokio::time::advance(Duration::from_secs(1)).await;
+    let mut acks = vec![first];
+    let full = loop {
+        match topic.try_enqueue(record()) {
+            Ok(ack) => acks.push(ack),
+            Err(full) => break full,
+        }
+    };
+    assert!(matches!(full, TryEnqueueError::Full(_)), "{full:?}");
+    for ack in acks {
+        ack.await.unwrap();
+    }
+    assert_eq!(start.elapsed().as_secs(), 1, "linger.ms is 60 s");
+    drop(held);
 }
 
 #[tokio::test(start_paused = true)]

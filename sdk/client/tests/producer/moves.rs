@@ -128,6 +128,51 @@ async fn what_waits_for_a_partition_that_is_gone_is_not_forgotten() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_partition_that_moves_to_a_broker_whose_sender_has_ended_is_sent_there_all_the_same() {
+    let cluster = Cluster::start(2).await;
+    cluster.topic("t", 2);
+    let producer = producer(&cluster).await;
+    for partition in 0..2 {
+        let record = Record::to("t").partition(partition).value("v");
+        producer.send(record).await.unwrap();
+    }
+    cluster.move_leader("t", 0, 1);
+    let record = Record::to("t").partition(0).value("w");
+    let ack = producer.enqueue(record).await.unwrap();
+    // Broker 1's sender has nothing to do at this moment, and ends.
+    let report = producer.shutdown(Duration::from_secs(60)).await;
+    assert_eq!((report.acked, report.abandoned), (3, 0));
+    assert_eq!(ack.await.unwrap().offset, Some(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_is_not_among_the_brokers_is_waited_for_with_pauses() {
+    let cluster = cluster(1).await;
+    cluster.move_leader("t", 0, 9);
+    let client = Client::builder(cluster.bootstrap())
+        .connect()
+        .await
+        .unwrap();
+    let timeout = Duration::from_secs(20);
+    let producer = client.producer().delivery_timeout(timeout).build().await;
+    let producer = producer.unwrap();
+    let record = || Record::to("t").value("v");
+    let error = producer.send(record()).await.unwrap_err();
+    assert!(
+        error.to_string().contains("broker 9 is not among"),
+        "{error}"
+    );
+    let asked = cluster.count(ApiKey::Metadata);
+    assert!((10..50).contains(&asked), "{asked} times in 20 s");
+    let ack = producer.enqueue(record()).await.unwrap();
+    while cluster.count(ApiKey::Metadata) < asked + 3 {
+        tokio::time::advance(Duration::from_millis(50)).await;
+    }
+    cluster.move_leader("t", 0, 0);
+    assert_eq!(ack.await.unwrap().offset, Some(0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn records_for_a_topic_that_stays_away_fail_at_their_deadline_and_say_why() {
     let cluster = cluster(1).await;
     // With the pauses that are the default: it is a long wait.
