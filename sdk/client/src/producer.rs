@@ -3,6 +3,7 @@
 mod ack;
 mod batch;
 mod builder;
+mod choices;
 mod clock;
 mod handle;
 mod identity;
@@ -26,6 +27,7 @@ use tokio::time::timeout;
 pub use self::ack::Ack;
 pub use self::batch::{BatchAck, BatchMetadata, Batched};
 pub use self::builder::ProducerBuilder;
+use self::choices::Chosen;
 pub use self::handle::TopicProducer;
 use self::line::Line;
 use self::memory::Credit;
@@ -77,11 +79,20 @@ impl Producer {
     /// [`RecordTooLarge`](crate::ErrorKind::RecordTooLarge), a time-out, an unknown topic, a partition
     /// that the topic does not get within 3 seconds, or [`Closed`](crate::ErrorKind::Closed).
     pub async fn enqueue(&self, record: Record<'_>) -> Result<Ack> {
-        let topic = match self.handle.shared.known_topic(record.topic) {
-            Some(topic) => topic,
-            None => self.resolve(record.topic).await?,
-        };
-        self.enqueue_to(&topic, &record).await
+        let shared = &self.handle.shared;
+        if let Some(topic) = shared.known_topic(record.topic) {
+            return self.enqueue_to(&topic, &record).await;
+        }
+        let mut line = Line::new(shared);
+        let topic = line.topic(record.topic).await?;
+        let mut kept = None;
+        match shared.place(&topic, &record, line.credit(), &mut kept) {
+            Ok(ack) => Ok(ack),
+            Err(refusal) => {
+                let tried = (refusal, kept);
+                self.enqueue_in_time(&topic, &record, line, tried).await
+            }
+        }
     }
 
     /// Puts a record in its partition's batch without ever waiting.
@@ -116,9 +127,10 @@ impl Producer {
     /// Puts records in their partitions' batches: as [`enqueue`](Self::enqueue) of each in turn, for
     /// less. Those to one partition keep their order.
     ///
-    /// A record that cannot be taken fails by the [`BatchAck`], and the next goes on. Where no other
-    /// could be taken either (`buffer.memory` is exhausted for `max.block.ms`, counted from when the
-    /// call first waits; the producer was shut down) all the rest fails.
+    /// A record that cannot be taken fails by the [`BatchAck`], and the next goes on; a topic or a
+    /// partition is waited for once. Where no other could be taken either (`buffer.memory` is exhausted
+    /// at the end of `max.block.ms`, which is counted from when the call first waits, for whatever;
+    /// the producer was shut down) all the rest fails.
     ///
     /// Dropped while it waits, the first of the records stay enqueued, and nobody has their
     /// acknowledgements; [`reserve`](Self::reserve) waits before there is anything to lose.
@@ -137,7 +149,7 @@ impl Producer {
     ///
     /// # Errors
     ///
-    /// A time-out; [`Config`](crate::ErrorKind::Config) for more than `buffer.memory`;
+    /// A time-out; [`Config`](crate::ErrorKind::Config) for more than `buffer.memory` or 4 GiB;
     /// [`Closed`](crate::ErrorKind::Closed).
     pub async fn reserve(&self, bytes: usize) -> Result<Permit<'_>> {
         self.permit(None, bytes).await
@@ -209,33 +221,38 @@ impl Producer {
 
     async fn enqueue_to(&self, topic: &Arc<Topic>, record: &Record<'_>) -> Result<Ack> {
         let shared = &self.handle.shared;
-        match shared.place(topic, record, &mut Credit::none(&shared.memory)) {
+        let mut kept = None;
+        match shared.place(topic, record, &mut Credit::none(&shared.memory), &mut kept) {
             Ok(ack) => Ok(ack),
             Err(Refusal::Error(error)) => Err(error),
-            Err(refusal) => self.enqueue_in_time(topic, record, refusal).await,
+            Err(refusal) => {
+                let tried = (refusal, kept);
+                let line = Line::new(shared);
+                self.enqueue_in_time(topic, record, line, tried).await
+            }
         }
     }
 
-    /// The slow path: waits for memory, in turn, or for metadata.
+    /// The slow path: waits for memory, in turn, or for metadata. It was `tried` once.
     async fn enqueue_in_time(
         &self,
         topic: &Arc<Topic>,
         record: &Record<'_>,
-        mut refusal: Refusal,
+        mut line: Line<'_>,
+        (mut refusal, mut kept): (Refusal, Option<Chosen>),
     ) -> Result<Ack> {
         let shared = &self.handle.shared;
-        let mut line = Line::new(shared);
         loop {
             match refusal {
                 Refusal::Memory(bytes) => line.wait(bytes).await?,
                 Refusal::Partition(partition, error) => {
-                    if !shared.has_partition(topic, partition).await {
+                    if !line.has_partition(topic, partition).await {
                         return Err(error);
                     }
                 }
                 Refusal::Error(error) => return Err(error),
             }
-            match shared.place(topic, record, line.credit()) {
+            match shared.place(topic, record, line.credit(), &mut kept) {
                 Ok(ack) => return Ok(ack),
                 // Another partition, or another batch, wants more than the first did.
                 Err(again) => refusal = again,
@@ -249,7 +266,8 @@ impl Producer {
         record: Record<'r>,
     ) -> Result<Ack, TryEnqueueError<'r>> {
         let shared = &self.handle.shared;
-        match shared.place(topic, &record, &mut Credit::none(&shared.memory)) {
+        let mut credit = Credit::none(&shared.memory);
+        match shared.place(topic, &record, &mut credit, &mut None) {
             Ok(ack) => Ok(ack),
             Err(Refusal::Memory(_)) => Err(TryEnqueueError::Full(record)),
             Err(Refusal::Partition(_, error)) => {

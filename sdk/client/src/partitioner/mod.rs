@@ -41,7 +41,8 @@ pub use rule::{Rule, UnknownPartitioner};
 /// assert_eq!(LargeApart.choose(&Record::to("t").value(&large), &view), Choice::Fixed(0));
 /// ```
 pub trait Partitioner: fmt::Debug + Send + Sync {
-    /// Where `record` goes. The same record may be asked about again when there is no memory for it yet.
+    /// Where `record` goes. A record that waits for memory is asked about once; it is asked about again when the topic got
+    /// another number of partitions meanwhile, and when [`try_enqueue`](crate::Producer::try_enqueue) is given it again.
     fn choose(&self, record: &Record<'_>, topic: &TopicView<'_>) -> Choice;
 }
 

@@ -309,8 +309,8 @@ impl RangePartitioner {
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Current::new(map);
     }
 
-    /// Bytes of keys and values that each interval was given since the map came into use. A record that had to wait for memory
-    /// counts once for each try.
+    /// Bytes of keys and values that each interval was given since the map came into use. A record that waits for memory
+    /// counts once, one that [`try_enqueue`](crate::Producer::try_enqueue) gives back counts at each try.
     #[must_use]
     pub fn interval_bytes(&self) -> Vec<u64> {
         let current = self.read();

@@ -1,6 +1,7 @@
 //! Many records at once: one lock for a run of records of one partition, one completion for all of
 //! them that share a batch.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use std::task::{Context, Poll, ready};
 use smallvec::SmallVec;
 
 use super::Producer;
+use super::choices::Choices;
 use super::line::Line;
 use super::place::{RUN_RECORDS_MAX, Refusal};
 use super::topic::Topic;
@@ -181,25 +183,30 @@ impl Producer {
         let shared = &self.handle.shared;
         let mut acks = BatchAck::default();
         let mut line = Line::new(shared);
-        // A partition that was waited for in vain.
-        let mut absent: Option<(Arc<str>, i32)> = None;
+        let mut choices = Choices::default();
+        // Topics that were waited for in vain, and partitions: of a topic the least.
+        let mut unknown: BTreeMap<&str, Error> = BTreeMap::new();
+        let mut absent: BTreeMap<Arc<str>, i32> = BTreeMap::new();
         while let Some(first) = records.get(acks.len()) {
             let rest = &records[acks.len()..];
             let same = |record: &&Record<'_>| topic.is_some() || record.topic == first.topic;
             let run = rest.iter().take(RUN_RECORDS_MAX).take_while(same).count();
             let name = topic.map_or(first.topic, |topic| &topic.name);
-            let known = match topic {
-                Some(topic) => Ok(Arc::clone(topic)),
-                None => self.resolve(name).await,
+            let known = match (topic, unknown.get(name)) {
+                (Some(topic), _) => Ok(Arc::clone(topic)),
+                (None, Some(error)) => Err(error.clone()),
+                (None, None) => line.topic(name).await,
             };
             let known = match known {
                 Ok(known) => known,
                 Err(error) => {
+                    unknown.entry(name).or_insert_with(|| error.clone());
                     acks.refuse(name, run, error);
                     continue;
                 }
             };
-            match shared.place_run(&known, &rest[..run], line.credit(), &mut acks) {
+            let credit = line.credit();
+            match shared.place_run(&known, &rest[..run], &mut choices, credit, &mut acks) {
                 Ok(()) => {}
                 Err(Refusal::Memory(bytes)) => {
                     if let Err(error) = line.wait(bytes).await {
@@ -208,11 +215,12 @@ impl Producer {
                     }
                 }
                 Err(Refusal::Partition(partition, error)) => {
-                    let is_absent = absent.as_ref().is_some_and(|(name, least)| {
-                        Arc::ptr_eq(name, &known.name) && partition >= *least
-                    });
-                    if is_absent || !shared.has_partition(&known, partition).await {
-                        absent = Some((Arc::clone(&known.name), partition));
+                    let least = absent.get(&known.name);
+                    let is_absent = least.is_some_and(|least| partition >= *least);
+                    if is_absent {
+                        acks.refuse(name, 1, error);
+                    } else if !line.has_partition(&known, partition).await {
+                        absent.insert(Arc::clone(&known.name), partition);
                         acks.refuse(name, 1, error);
                     }
                 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use highwater_record::{BatchBuilder, HEADER_BYTES};
-use smallvec::SmallVec;
 
 use super::ack::Ack;
 use super::batch::BatchAck;
+use super::choices::{Choices, Chosen};
 use super::clock::Clock;
 use super::memory::Credit;
 use super::shared::Shared;
@@ -16,7 +16,6 @@ use super::topic::{NoPartition, Partition, Room, Topic};
 use crate::core::producer::delivery::Delivery;
 use crate::core::producer::queue::{Fields, NoPlace, Supplies};
 use crate::error::{Error, ErrorKind, Result};
-use crate::partitioner::Choice;
 use crate::record::Record;
 
 /// How many records are placed at once, of those that come in a run.
@@ -58,12 +57,14 @@ struct Stir {
 }
 
 impl Shared {
-    /// Puts a record in its partition's batch.
+    /// Puts a record in its partition's batch. Where there is no memory for it the choice of its
+    /// partition is `kept` for the next try.
     pub(super) fn place(
         self: &Arc<Self>,
         topic: &Arc<Topic>,
         record: &Record<'_>,
         credit: &mut Credit<'_>,
+        kept: &mut Option<Chosen>,
     ) -> Result<Ack, Refusal> {
         if self.is_closing() {
             return Err(Error::closed("producer").into());
@@ -71,8 +72,9 @@ impl Shared {
         let topic = self.latest(topic);
         let fields = fields(record, || self.clock.unix_ms());
         let room = self.room(&fields);
-        let choice = topic.choice(&self.config, record);
-        let (partition, sticky) = topic.resolve(&choice, room, || self.client.shared.random())?;
+        let chosen = Chosen::of(kept, record, topic, &self.config);
+        let random = || self.client.shared.random();
+        let (partition, sticky) = topic.resolve(&chosen.choice, room, random)?;
         self.check_size(room.bytes, partition)?;
         let mut supplies = Supply {
             shared: self,
@@ -80,9 +82,14 @@ impl Shared {
             credit,
         };
         let mut queue = partition.queue();
-        let slot = queue
-            .append(&self.rules, fields, sticky, &mut supplies)
-            .map_err(|no_place| self.refusal(no_place, room.bytes, partition))?;
+        let slot = match queue.append(&self.rules, fields, sticky, &mut supplies) {
+            Ok(slot) => slot,
+            Err(no_place) => {
+                drop(queue);
+                *kept = Some(chosen);
+                return Err(self.refusal(no_place, room.bytes, partition));
+            }
+        };
         let delivery = queue.latest_delivery().map(Arc::clone);
         let stir = Stir {
             wake: slot.wake,
@@ -105,6 +112,7 @@ impl Shared {
         self: &Arc<Self>,
         topic: &Arc<Topic>,
         records: &[Record<'_>],
+        choices: &mut Choices,
         credit: &mut Credit<'_>,
         acks: &mut BatchAck,
     ) -> Result<(), Refusal> {
@@ -113,11 +121,8 @@ impl Shared {
         }
         let topic = self.latest(topic);
         let unix_ms = self.clock.unix_ms();
-        let choices: SmallVec<[Choice; RUN_RECORDS_MAX]> = records
-            .iter()
-            .map(|record| topic.choice(&self.config, record))
-            .collect();
-        let mut rest = records.iter().zip(&choices).peekable();
+        let choices = choices.of(acks.len(), records, topic, &self.config);
+        let mut rest = records.iter().zip(choices).peekable();
         while let Some((record, choice)) = rest.peek() {
             let mut fields = fields(record, || unix_ms);
             let mut room = self.room(&fields);

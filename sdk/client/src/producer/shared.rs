@@ -101,11 +101,16 @@ impl Shared {
     }
 
     /// Waits until the topic has this partition, for as long as brokers may take to tell of one that
-    /// was just added; returns whether it has. Cancel-safe.
-    pub(super) async fn has_partition(&self, topic: &Topic, partition: i32) -> bool {
+    /// was just added, and no longer than `deadline`; returns whether it has. Cancel-safe.
+    pub(super) async fn has_partition(
+        &self,
+        topic: &Topic,
+        partition: i32,
+        deadline: Instant,
+    ) -> bool {
         let client = &self.client.shared;
         let mut changes = client.watch_cluster();
-        let deadline = Instant::now() + self.config.block_max.min(PARTITION_GRACE);
+        let deadline = deadline.min(Instant::now() + PARTITION_GRACE);
         loop {
             let cluster = Arc::clone(&changes.borrow_and_update());
             if cluster.partition(&topic.name, partition).is_some() {

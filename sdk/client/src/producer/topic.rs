@@ -221,7 +221,7 @@ impl Topic {
         }
     }
 
-    fn count(&self) -> i32 {
+    pub(super) fn count(&self) -> i32 {
         i32::try_from(self.partitions.len()).unwrap_or(i32::MAX)
     }
 

@@ -1,8 +1,11 @@
 //! Many records at once, and memory taken before there are any.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use highwater::partitioner::{Choice, Partitioner, TopicView};
 use highwater::{ErrorCode, ErrorKind, Record, Rule, TryEnqueueError};
 use highwater_wire::ApiKey;
 
@@ -193,6 +196,63 @@ async fn a_batch_puts_its_records_where_one_by_one_would() {
             assert!(same == 20 || !by_key, "{rule}");
         }
     }
+}
+
+/// Counts how often it is asked; all goes to partition 0.
+#[derive(Debug, Default)]
+struct Counting(AtomicUsize);
+
+impl Partitioner for Counting {
+    fn choose(&self, _: &Record<'_>, _: &TopicView<'_>) -> Choice {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Choice::Fixed(0)
+    }
+}
+
+#[tokio::test]
+async fn a_record_that_waits_for_memory_is_asked_about_once() {
+    let cluster = cluster(1).await;
+    let counting = Arc::new(Counting::default());
+    let partitioner = Arc::clone(&counting);
+    let producer = producer_with(&cluster, |builder| {
+        let builder = builder.batch_bytes(2048).request_bytes_max(2048);
+        builder.buffer_bytes(4096).shared_partitioner(partitioner)
+    })
+    .await;
+    let values: Vec<_> = (0..50u8).map(|byte| vec![byte; 900]).collect();
+    let record = |value| Record::to("t").value(value);
+    producer
+        .send_batch(values.iter().map(record))
+        .await
+        .unwrap();
+    assert_eq!(counting.0.load(Ordering::Relaxed), 50, "at once");
+    for value in &values {
+        drop(producer.enqueue(record(value)).await.unwrap());
+    }
+    assert_eq!(counting.0.load(Ordering::Relaxed), 100, "one by one");
+    producer.flush().await;
+    assert_eq!(cluster.values("t", 0), [&values[..], &values[..]].concat());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_that_nobody_tells_of_is_waited_for_once_and_all_of_them_no_longer_than_the_call() {
+    let cluster = cluster(1).await;
+    // 5 s for what a call waits for.
+    let producer = narrow(&cluster, 8192).await;
+    producer.topic("t").await.unwrap();
+    for _ in 0..100 {
+        cluster.fault(ApiKey::Metadata, Fault::DoAndHang);
+    }
+    let start = tokio::time::Instant::now();
+    let topics = ["gone", "t", "lost"];
+    let records = (0..300).map(|number| Record::to(topics[number / 50 % 3]).value("v"));
+    let ack = producer.enqueue_batch(records).await;
+    assert_eq!(start.elapsed().as_secs(), 5, "max.block.ms");
+    producer.flush().await;
+    let placed = ack.outcomes().map(|outcome| outcome.unwrap());
+    let placed: Vec<_> = placed.map(|outcome| outcome.is_ok()).collect();
+    let expected: Vec<_> = (0..300).map(|number| number / 50 % 3 == 1).collect();
+    assert_eq!(placed, expected);
 }
 
 #[tokio::test(start_paused = true)]
