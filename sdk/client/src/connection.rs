@@ -71,6 +71,8 @@ struct Shared {
     config: ClientConfig,
     state: Mutex<State>,
     to_write: Notify,
+    /// Told when nothing waits for an answer while requests are held, and when the connection fails.
+    drained: Notify,
 }
 
 #[derive(Debug)]
@@ -254,6 +256,7 @@ impl Connection {
                 failed: None,
             }),
             to_write: Notify::new(),
+            drained: Notify::new(),
         });
         let (read, write) = stream.split();
         let reader = tokio::spawn(Arc::clone(&shared).read(read)).abort_handle();
@@ -433,6 +436,7 @@ impl Shared {
             let _ = written.send(Err(error.clone()));
         }
         self.to_write.notify_one();
+        self.drained.notify_one();
     }
 
     async fn write(self: Arc<Self>, mut stream: Writing) {
@@ -528,7 +532,11 @@ impl Shared {
             )));
         }
         if let Some(waiting) = state.waiting.pop_front() {
+            let is_drained = state.waiting.is_empty() && state.held.is_some();
             drop(state);
+            if is_drained {
+                self.drained.notify_one();
+            }
             // The asker may have stopped waiting; the place in line was all it had.
             let _ = waiting.answer.send(Ok(frame));
         }

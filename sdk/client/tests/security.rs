@@ -1,6 +1,7 @@
 //! Who a client is, shown to a broker of paper that looks at every request on a connection in its order.
 #![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm)]
 
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -16,7 +17,8 @@ use highwater_wire::message::{
 use highwater_wire::{ApiKey, Array, Cursor, Decode, RequestHeader, Response, encode_response};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{advance, sleep};
 
 /// What one connection asked for, in its order.
 type Asked = Vec<ApiKey>;
@@ -27,6 +29,10 @@ struct Broker {
     password: &'static str,
     mechanism: &'static str,
     session_lifetime_ms: i64,
+    /// How long it thinks about a question for metadata.
+    pause: watch::Sender<Duration>,
+    /// Whether anybody said again who they are while something they had asked was not answered.
+    overtaken: Arc<AtomicBool>,
     /// Of every connection.
     asked: Arc<Mutex<Vec<Asked>>>,
     /// How many requests came, and how many connections were closed by the client.
@@ -41,6 +47,8 @@ impl Broker {
             password: "tanstaaf",
             mechanism: "PLAIN",
             session_lifetime_ms: 0,
+            pause: watch::Sender::new(Duration::ZERO),
+            overtaken: Arc::default(),
             asked: Arc::default(),
             came: watch::Sender::new((0, 0)),
         };
@@ -64,20 +72,45 @@ impl Broker {
             .security(Security::sasl_plaintext(Sasl::plain("tim", password)))
     }
 
-    async fn serve(self, index: usize, mut stream: TcpStream) {
+    async fn serve(self, index: usize, stream: TcpStream) {
+        // The kernel's clock is not paused: it may not hold an answer back for company.
+        stream.set_nodelay(true).unwrap();
         let frames = Frames::new(1 << 20);
         let mut buffer = BytesMut::new();
+        let (mut read, mut write) = stream.into_split();
+        let (answers, mut answered) = mpsc::unbounded_channel::<(Duration, Vec<u8>)>();
+        let open = Arc::new(AtomicUsize::new(0));
+        let waiting = Arc::clone(&open);
+        tokio::spawn(async move {
+            while let Some((pause, answer)) = answered.recv().await {
+                if !pause.is_zero() {
+                    sleep(pause).await;
+                }
+                if write.write_all(&answer).await.is_err() {
+                    return;
+                }
+                waiting.fetch_sub(1, Ordering::Relaxed);
+            }
+        });
         loop {
             match frames.next(&mut buffer).unwrap() {
                 Next::Frame(frame) => {
-                    let answer = self.answer(index, &frame);
-                    if stream.write_all(&answer).await.is_err() {
+                    let (api, answer) = self.answer(index, &frame);
+                    let unanswered = open.fetch_add(1, Ordering::Relaxed);
+                    if api == ApiKey::SaslHandshake && unanswered > 0 {
+                        self.overtaken.store(true, Ordering::Relaxed);
+                    }
+                    let pause = match api {
+                        ApiKey::Metadata => *self.pause.borrow(),
+                        _ => Duration::ZERO,
+                    };
+                    if answers.send((pause, answer)).is_err() {
                         return;
                     }
                 }
                 Next::Wanted(bytes) => {
                     buffer.reserve(bytes);
-                    if matches!(stream.read_buf(&mut buffer).await, Ok(0) | Err(_)) {
+                    if matches!(read.read_buf(&mut buffer).await, Ok(0) | Err(_)) {
                         self.came.send_modify(|came| came.1 += 1);
                         return;
                     }
@@ -86,7 +119,7 @@ impl Broker {
         }
     }
 
-    fn answer(&self, index: usize, frame: &[u8]) -> Vec<u8> {
+    fn answer(&self, index: usize, frame: &[u8]) -> (ApiKey, Vec<u8>) {
         fn write(header: &RequestHeader<'_>, answer: &impl Response) -> Vec<u8> {
             encode_response(header.correlation_id, header.api_version, answer)
                 .unwrap()
@@ -97,7 +130,7 @@ impl Broker {
         self.asked.lock().unwrap()[index].push(api);
         self.came.send_modify(|came| came.0 += 1);
         let version = header.api_version;
-        match api {
+        let answer = match api {
             ApiKey::ApiVersions => {
                 let keys = [
                     ApiVersion::of::<ApiVersionsRequest<'_>>(),
@@ -155,8 +188,26 @@ impl Broker {
                 },
             ),
             other => panic!("nobody taught the broker {other}"),
-        }
+        };
+        (api, answer)
     }
+
+    /// How often a client said who it is.
+    fn logins(&self) -> usize {
+        let asked = self.asked.lock().unwrap();
+        let login = |api: &&ApiKey| **api == ApiKey::SaslAuthenticate;
+        asked.iter().flatten().filter(login).count()
+    }
+}
+
+/// Has the paused clock run in small steps: it runs ahead to the next timer whenever no task has anything to do, also while
+/// an answer is on its way through the loopback.
+fn tick() {
+    tokio::spawn(async {
+        loop {
+            sleep(Duration::from_millis(5)).await;
+        }
+    });
 }
 
 #[tokio::test]
@@ -201,16 +252,13 @@ async fn a_mechanism_that_the_broker_lacks_is_named_with_those_it_has() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_session_is_renewed_before_it_ends_with_nothing_in_between() {
+    tick();
     let broker = Broker::start(|broker| broker.session_lifetime_ms = 100).await;
     let client = broker.client("tanstaaf").connect().await.unwrap();
-    let renewals = || {
-        let asked = broker.asked.lock().unwrap();
-        let renewed = |api: &&ApiKey| **api == ApiKey::SaslAuthenticate;
-        asked.iter().flatten().filter(renewed).count()
-    };
-    while renewals() < 4 {
+    while broker.logins() < 4 {
+        advance(Duration::from_millis(10)).await;
         client.admin().list_topics().await.unwrap();
     }
     let asked = broker.asked.lock().unwrap();
@@ -222,8 +270,32 @@ async fn a_session_is_renewed_before_it_ends_with_nothing_in_between() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
+async fn a_session_is_renewed_once_everything_is_answered_that_was_asked_before() {
+    let broker = Broker::start(|broker| broker.session_lifetime_ms = 100_000).await;
+    let client = broker.client("tanstaaf").connect().await.unwrap();
+    tick();
+    advance(Duration::from_secs(80)).await;
+    // Beyond the 85 s at which the session is to be renewed.
+    broker.pause.send_replace(Duration::from_secs(10));
+    let admin = client.admin();
+    let next = async {
+        advance(Duration::from_secs(6)).await;
+        admin.list_topics().await
+    };
+    let (first, second) = tokio::join!(async { admin.list_topics().await }, next);
+    first.unwrap();
+    second.unwrap();
+    let mut came = broker.came.subscribe();
+    came.wait_for(|_| broker.logins() == 2).await.unwrap();
+    assert!(!broker.overtaken.load(Ordering::Relaxed));
+    let connections = broker.asked.lock().unwrap().len();
+    assert_eq!(connections, 1, "the same all the time");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_connection_that_is_idle_is_closed_and_made_again_when_it_is_wanted() {
+    tick();
     let broker = Broker::start(|_| {}).await;
     let client = broker.client("tanstaaf");
     let client = client.property("connections.max.idle.ms", "20").unwrap();
@@ -234,7 +306,7 @@ async fn a_connection_that_is_idle_is_closed_and_made_again_when_it_is_wanted() 
     assert_eq!(broker.asked.lock().unwrap().len(), 2);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_peer_that_takes_the_connection_and_says_nothing_is_given_up_in_time() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();

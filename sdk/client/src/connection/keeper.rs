@@ -50,7 +50,10 @@ impl Keeper {
             sleep_until(anew_at.map_or(idle_at, |at| at.min(idle_at))).await;
             let now = Instant::now();
             if let (Some((sasl, _)), true) = (&self.session, anew_at.is_some_and(|at| at <= now)) {
-                begun = now;
+                if !shared.hold().await {
+                    return;
+                }
+                begun = Instant::now();
                 match shared.authenticate_again(sasl).await {
                     Ok(lifetime) => self.session = lifetime.map(|l| (sasl.clone(), l)),
                     Err(error) => {
@@ -74,9 +77,27 @@ impl Shared {
         state.waiting.is_empty() && state.outgoing.is_empty() && state.used_at + idle_max <= now
     }
 
-    /// Holds all other requests until it is done: in between, a broker takes nothing else.
+    /// Holds requests from now on, and waits until those before are answered: one of them may wait
+    /// for as long as a rebalance takes, longer than the answers of an authentication are waited for.
+    /// Returns whether the connection is still there.
+    async fn hold(&self) -> bool {
+        loop {
+            {
+                let mut state = self.lock();
+                if state.failed.is_some() {
+                    return false;
+                }
+                state.held.get_or_insert_with(VecDeque::new);
+                if state.waiting.is_empty() {
+                    return true;
+                }
+            }
+            self.drained.notified().await;
+        }
+    }
+
+    /// While requests are held: in between, a broker takes nothing else. Lets them go then.
     async fn authenticate_again(&self, sasl: &Sasl) -> Result<Option<Duration>> {
-        self.lock().held.get_or_insert_with(VecDeque::new);
         let again = authenticate(&mut Live(self), sasl, &self.versions).await;
         let mut state = self.lock();
         if again.is_ok() {
