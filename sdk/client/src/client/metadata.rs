@@ -197,10 +197,11 @@ impl Shared {
                 .as_ref()
                 .map(crate::connection::Reply::decode)
                 .transpose()?;
+            let (now, random) = (self.now(), self.random());
             let mut metadata = self.lock_metadata();
             match &all {
-                Some(all) => metadata.heard_all(self.now(), &asked, &answer, all),
-                None => metadata.heard(self.now(), &asked, &answer),
+                Some(all) => metadata.heard_all(now, random, &asked, &answer, all),
+                None => metadata.heard(now, random, &asked, &answer),
             }
             metadata.heard_ids(&ids);
             let cluster = Arc::clone(metadata.cluster());

@@ -35,7 +35,7 @@ pub(crate) struct Broker {
 }
 
 /// A topic, or why there is none.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Topic {
     pub(crate) name: Arc<str>,
     pub(crate) id: Uuid,
@@ -99,6 +99,8 @@ pub(crate) struct Metadata {
     backoff: Backoff,
     stale: bool,
     failures: u32,
+    /// Answers in a row that told nothing new, although somebody had found something wrong.
+    unchanged: u32,
     /// Not before this time is asked again.
     pause_until: Duration,
     heard_at: Option<Duration>,
@@ -115,6 +117,7 @@ impl Metadata {
             backoff,
             stale: true,
             failures: 0,
+            unchanged: 0,
             pause_until: Duration::ZERO,
             heard_at: None,
         }
@@ -197,24 +200,26 @@ impl Metadata {
         self.pause_until = now + self.backoff.pause(self.failures, random);
     }
 
-    /// A broker answered about `asked`, and another time, or the same, about all topics there are.
+    /// A broker answered about `asked`, which is in order, and another time, or the same, about all topics there are.
     pub(crate) fn heard_all(
         &mut self,
         now: Duration,
+        random: u64,
         asked: &[Arc<str>],
         answer: &MetadataResponse<'_>,
         all: &MetadataResponse<'_>,
     ) {
         // Of what was asked about by name, that answer tells also why it does not exist.
+        let is_asked = |name: &str| asked.binary_search_by(|asked| (**asked).cmp(name)).is_ok();
         let others = all
             .topics
             .iter()
-            .filter(|topic| !asked.iter().any(|name| topic.name == Some(name)));
+            .filter(|topic| !topic.name.is_some_and(is_asked));
         let answer = MetadataResponse {
             topics: answer.topics.iter().chain(others).collect(),
             ..answer.clone()
         };
-        self.heard(now, asked, &answer);
+        self.heard(now, random, asked, &answer);
         Arc::make_mut(&mut self.cluster).is_complete = true;
     }
 
@@ -222,6 +227,7 @@ impl Metadata {
     pub(crate) fn heard(
         &mut self,
         now: Duration,
+        random: u64,
         asked: &[Arc<str>],
         answer: &MetadataResponse<'_>,
     ) {
@@ -303,12 +309,22 @@ impl Metadata {
                 *heard = true;
             }
         }
+        let is_news =
+            cluster.brokers != self.cluster.brokers || cluster.topics != self.cluster.topics;
+        // Long after the pause, whatever is wrong is something else.
+        let goes_on = self.stale && now <= self.pause_until.saturating_add(self.backoff.max);
+        self.unchanged = if goes_on && !is_news {
+            self.unchanged.saturating_add(1)
+        } else {
+            0
+        };
         self.cluster = Arc::new(cluster);
         self.stale = false;
         self.failures = 0;
         self.heard_at = Some(now);
-        // However often somebody finds it wrong, one question per pause is enough.
-        self.pause_until = now + self.backoff.first;
+        // However often somebody finds it wrong, one question per pause is enough; and as long as the
+        // answer stays the same, as for a topic that is gone, pauses grow (as in Java, KIP-580).
+        self.pause_until = now + self.backoff.pause(self.unchanged.max(1), random);
     }
 
     /// A broker named a partition's leader in passing (KIP-951). Returns whether that is news.
@@ -327,6 +343,7 @@ impl Metadata {
         if leader < 0 || leader_epoch <= known.leader_epoch || !reachable {
             return false;
         }
+        self.unchanged = 0;
         let cluster = Arc::make_mut(&mut self.cluster);
         cluster.version += 1;
         if let Some(place) = place {
@@ -397,11 +414,11 @@ mod tests {
     #[test]
     fn a_new_topic_is_asked_about_at_once_and_then_by_age() {
         let mut metadata = metadata();
-        metadata.heard(ms(0), &[], &MetadataResponse::default());
+        metadata.heard(ms(0), 200, &[], &MetadataResponse::default());
         assert_eq!(metadata.due(), AGE);
         metadata.use_topic("t");
         assert_eq!(metadata.due(), Duration::ZERO);
-        metadata.heard(ms(50), &metadata.topics(), &answer(1, 5));
+        metadata.heard(ms(50), 200, &metadata.topics(), &answer(1, 5));
         assert_eq!(metadata.due(), ms(50) + AGE);
         let known = Partition {
             leader: Some(1),
@@ -420,7 +437,7 @@ mod tests {
     #[test]
     fn however_often_it_is_found_wrong_one_question_per_pause_is_asked() {
         let mut metadata = metadata();
-        metadata.heard(ms(1000), &[], &answer(1, 5));
+        metadata.heard(ms(1000), 200, &[], &answer(1, 5));
         metadata.invalidate();
         metadata.invalidate();
         assert_eq!(metadata.due(), ms(1100));
@@ -431,10 +448,43 @@ mod tests {
     }
 
     #[test]
+    fn pauses_grow_while_the_answer_stays_the_same_and_no_longer() {
+        let mut metadata = metadata();
+        metadata.heard(ms(1000), 200, &[], &answer(1, 5));
+        let mut pauses = Vec::new();
+        for _ in 0..6 {
+            metadata.invalidate();
+            let now = metadata.due();
+            metadata.heard(now, 200, &[], &answer(1, 5));
+            metadata.invalidate();
+            pauses.push((metadata.due() - now).as_millis());
+        }
+        assert_eq!(pauses, [100, 200, 400, 800, 1000, 1000]);
+        let pause_after = |metadata: &mut Metadata, now, answer: &MetadataResponse<'_>| {
+            metadata.invalidate();
+            metadata.heard(now, 200, &[], answer);
+            metadata.invalidate();
+            (metadata.due() - now).as_millis()
+        };
+        let soon = metadata.due();
+        assert_eq!(pause_after(&mut metadata, soon, &answer(2, 6)), 100, "news");
+        let soon = metadata.due();
+        assert_eq!(pause_after(&mut metadata, soon, &answer(2, 6)), 100);
+        let soon = metadata.due();
+        assert_eq!(pause_after(&mut metadata, soon, &answer(2, 6)), 200);
+        let later = metadata.due() + ms(1001);
+        assert_eq!(
+            pause_after(&mut metadata, later, &answer(2, 6)),
+            100,
+            "whatever is wrong now, it is something else"
+        );
+    }
+
+    #[test]
     fn an_older_leader_epoch_undoes_nothing_unless_the_topic_is_another() {
         let mut metadata = metadata();
-        metadata.heard(ms(0), &[], &answer(1, 5));
-        metadata.heard(ms(1), &[], &answer(2, 4));
+        metadata.heard(ms(0), 200, &[], &answer(1, 5));
+        metadata.heard(ms(1), 200, &[], &answer(2, 4));
         let leader = |metadata: &Metadata| metadata.cluster().partition("t", 0).unwrap().leader;
         assert_eq!(leader(&metadata), Some(1));
         let mut remade = answer(2, 0);
@@ -446,14 +496,14 @@ mod tests {
                 ..topic
             })
             .collect();
-        metadata.heard(ms(2), &[], &remade);
+        metadata.heard(ms(2), 200, &[], &remade);
         assert_eq!(leader(&metadata), Some(2));
     }
 
     #[test]
     fn a_hint_moves_a_leader_only_forward() {
         let mut metadata = metadata();
-        metadata.heard(ms(0), &[], &answer(1, 5));
+        metadata.heard(ms(0), 200, &[], &answer(1, 5));
         assert!(!metadata.hint("t", 0, 2, 5, None));
         assert!(
             !metadata.hint("t", 0, 3, 6, None),
@@ -476,7 +526,7 @@ mod tests {
     fn all_topics_are_known_while_somebody_wants_that_and_those_asked_about_keep_their_reasons() {
         let mut metadata = metadata();
         metadata.use_topic("missing");
-        metadata.heard(ms(0), &metadata.topics(), &answer(1, 5));
+        metadata.heard(ms(0), 200, &metadata.topics(), &answer(1, 5));
         assert_eq!((metadata.due(), metadata.asks_all()), (AGE, false));
         metadata.use_all_topics(true);
         assert!(metadata.asks_all() && metadata.due() <= ms(100));
@@ -488,7 +538,7 @@ mod tests {
             }]),
             ..answer(1, 5)
         };
-        metadata.heard_all(ms(100), &metadata.topics(), &missing, &answer(1, 5));
+        metadata.heard_all(ms(100), 200, &metadata.topics(), &missing, &answer(1, 5));
         let cluster = metadata.cluster();
         assert!(cluster.is_complete);
         let names: Vec<&str> = cluster.topics().map(|topic| &*topic.name).collect();
@@ -496,7 +546,7 @@ mod tests {
         let why = cluster.topic("missing").and_then(|topic| topic.error);
         assert_eq!(why, Some(ErrorCode::UnknownTopicOrPartition));
         metadata.use_all_topics(false);
-        metadata.heard(ms(200), &metadata.topics(), &missing);
+        metadata.heard(ms(200), 200, &metadata.topics(), &missing);
         assert!(!metadata.cluster().is_complete);
     }
 
@@ -504,13 +554,13 @@ mod tests {
     fn a_topic_of_which_the_id_is_known_is_asked_about_until_its_name_is_and_by_name_from_then_on()
     {
         let mut metadata = metadata();
-        metadata.heard(ms(0), &[], &MetadataResponse::default());
+        metadata.heard(ms(0), 200, &[], &MetadataResponse::default());
         let ids = [Uuid::from_u128(7), Uuid::from_u128(8)];
         assert!(metadata.use_topic_ids(ids.into()));
         assert!(!metadata.use_topic_ids(ids.into()), "no news");
         assert!(metadata.due() <= ms(100));
         assert_eq!(metadata.ids(), ids);
-        metadata.heard(ms(100), &metadata.topics(), &answer(1, 5));
+        metadata.heard(ms(100), 200, &metadata.topics(), &answer(1, 5));
         metadata.heard_ids(&ids);
         assert!(metadata.ids().is_empty());
         assert_eq!(metadata.topics(), [Arc::from("t")]);
@@ -532,7 +582,7 @@ mod tests {
                 topic
             })
             .collect();
-        metadata.heard(ms(0), &[], &answer);
+        metadata.heard(ms(0), 200, &[], &answer);
         let cluster = metadata.cluster();
         assert!(cluster.topic("t").unwrap().replicas.is_empty());
         answer.brokers = answer
@@ -543,7 +593,7 @@ mod tests {
                 ..broker
             })
             .collect();
-        metadata.heard(ms(1), &[], &answer);
+        metadata.heard(ms(1), 200, &[], &answer);
         let cluster = metadata.cluster();
         let racks = cluster.racks_of(cluster.topic("t").unwrap());
         assert_eq!(racks, [[Arc::from("r2")].into()]);
