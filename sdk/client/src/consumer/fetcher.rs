@@ -59,6 +59,7 @@ pub(super) struct Fetcher {
     full: BTreeSet<usize>,
     /// Slots that are left out because there is no room for anything.
     parked: BTreeSet<usize>,
+    /// Since the last answer that was of use: to be connected is none yet.
     failures: u32,
     not_before: Duration,
     /// Empty answers in a row while some partition was left out for being full.
@@ -125,9 +126,8 @@ impl Fetcher {
                 Work::Validate(validations) => self.validate(&shared, validations).await,
                 Work::Fetch(asked) => self.fetch(&shared, asked).await,
             };
-            match outcome {
-                Ok(()) => self.failures = 0,
-                Err(error) => self.failed(&shared, &error),
+            if let Err(error) = outcome {
+                self.failed(&shared, &error);
             }
         }
     }

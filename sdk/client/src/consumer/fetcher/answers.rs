@@ -25,13 +25,15 @@ impl Fetcher {
     ) -> Result<()> {
         let answer: FetchResponse<'_> = reply.decode()?;
         let code = ErrorCode::from_id(answer.error_code);
-        if is_of_session(code) {
+        // One that was only just asked for cannot be forgotten yet: such an answer is a refusal.
+        if is_of_session(code) && self.session.is_open() {
             self.session.reset();
             return Ok(());
         }
         if code.is_error() {
             return Err(Error::broker(code, None));
         }
+        self.failures = 0;
         let (mut arrived, mut forgets) = (false, false);
         for topic in &answer.responses {
             let name = if reply.version > VERSION_BY_NAME_MAX {

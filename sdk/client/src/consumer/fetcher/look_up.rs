@@ -81,7 +81,8 @@ impl Fetcher {
         };
         let reply = connection.call(&request).await?;
         let answer: ListOffsetsResponse<'_> = reply.decode()?;
-        let asked: BTreeMap<(&str, i32), &LookUp> = look_ups
+        self.failures = 0;
+        let mut asked: BTreeMap<(&str, i32), &LookUp> = look_ups
             .iter()
             .map(|look_up| ((&*look_up.topic, look_up.partition), look_up))
             .collect();
@@ -90,7 +91,7 @@ impl Fetcher {
             let mut state = shared.lock();
             for topic in &answer.topics {
                 for found in &topic.partitions {
-                    let Some(look_up) = asked.get(&(topic.name, found.partition_index)) else {
+                    let Some(look_up) = asked.remove(&(topic.name, found.partition_index)) else {
                         continue;
                     };
                     let code = ErrorCode::from_id(found.error_code);
@@ -105,7 +106,7 @@ impl Fetcher {
                         // No record is that late: the end is where the first such one will be.
                         ends.push(LookUp {
                             start: Start::Latest,
-                            ..(*look_up).clone()
+                            ..look_up.clone()
                         });
                     } else {
                         cursor.found(look_up.generation, found.offset, found.leader_epoch);
@@ -114,6 +115,10 @@ impl Fetcher {
                 }
             }
         }
+        // What the broker passed over is asked for again, but not at once.
+        let code = ErrorCode::OffsetNotAvailable;
+        let left_out = asked.into_values();
+        refusals.extend(left_out.map(|it| (it.slot, it.generation, code)));
         for (slot, generation, code) in refusals {
             self.refused(shared, slot, generation, code);
         }

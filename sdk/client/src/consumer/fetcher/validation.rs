@@ -96,13 +96,14 @@ impl Fetcher {
             .answer()
             .await?;
         let answer: OffsetForLeaderEpochResponse<'_> = reply.decode()?;
-        let asked: BTreeMap<(&str, i32), &Validation> = validations
+        self.failures = 0;
+        let mut asked: BTreeMap<(&str, i32), &Validation> = validations
             .iter()
             .map(|validation| ((&*validation.topic, validation.partition), validation))
             .collect();
         for topic in &answer.topics {
             for found in &topic.partitions {
-                let Some(validation) = asked.get(&(topic.topic, found.partition)) else {
+                let Some(validation) = asked.remove(&(topic.topic, found.partition)) else {
                     continue;
                 };
                 let code = ErrorCode::from_id(found.error_code);
@@ -114,6 +115,11 @@ impl Fetcher {
                     validated(shared, validation, end);
                 }
             }
+        }
+        // What the broker passed over is asked for again, but not at once.
+        for left_out in asked.into_values() {
+            let code = ErrorCode::OffsetNotAvailable;
+            self.refused(shared, left_out.slot, left_out.generation, code);
         }
         Ok(())
     }

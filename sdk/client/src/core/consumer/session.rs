@@ -104,6 +104,11 @@ impl Session {
         }
     }
 
+    /// Whether the broker knew the session before the request under way.
+    pub(crate) fn is_open(&self) -> bool {
+        self.id != 0
+    }
+
     /// What the request under way asks about a partition.
     pub(crate) fn asked(&self, partition: usize) -> Option<Want> {
         self.known.get(&partition).copied()
