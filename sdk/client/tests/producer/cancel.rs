@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use highwater::{Producer, Record};
+use highwater::{Client, Producer, Record};
 use highwater_wire::ApiKey;
 
 use super::support::{Cluster, Fault};
@@ -40,7 +40,7 @@ async fn is_well(cluster: &Cluster, producer: &Producer) {
     drop(producer.reserve(BUFFER).await.unwrap());
     let before = cluster.values("t", 0).len();
     let ack = producer
-        .enqueue(Record::to("t").value("after"))
+        .enqueue(Record::to("t").partition(0).value("after"))
         .await
         .unwrap();
     producer.flush().await;
@@ -54,10 +54,19 @@ async fn is_well(cluster: &Cluster, producer: &Producer) {
 /// looks whether the producer is well each time. Returns how many records of the call were in the
 /// log at most.
 async fn at_each_await<T>(call: impl AsyncFn(&Producer) -> T) -> usize {
+    at_each_await_lingering(Duration::from_secs(60), call).await
+}
+
+/// The same, where batches go out so much later.
+async fn at_each_await_lingering<T>(linger: Duration, call: impl AsyncFn(&Producer) -> T) -> usize {
     let mut most = 0;
     for polls in 0..1000 {
         let cluster = cluster(1).await;
-        let producer = narrow(&cluster, BUFFER).await;
+        let producer = producer_with(&cluster, |builder| {
+            let builder = builder.batch_bytes(BUFFER / 2).linger(linger);
+            builder.request_bytes_max(BUFFER / 2).buffer_bytes(BUFFER)
+        })
+        .await;
         // Something is on its way that holds memory, and its first answer is lost.
         cluster.fault(ApiKey::Produce, Fault::DoAndClose);
         let first = producer.enqueue(Record::to("t").value(&[1; 3000])).await;
@@ -173,6 +182,125 @@ async fn a_dropped_shutdown_leaves_the_producer_closed_and_its_records_on_their_
         if polls == 0 {
             again.unwrap().await.unwrap();
         }
+        if done {
+            return;
+        }
+    }
+    panic!("it is still not done");
+}
+
+#[tokio::test]
+async fn a_dropped_call_of_a_topics_handle_leaves_what_the_producers_own_would() {
+    let values = values(4);
+    let records = || values.iter().map(|value| Record::new().value(value));
+    let enqueued = at_each_await(async |producer: &Producer| {
+        let topic = producer.topic("t").await.unwrap();
+        topic.enqueue(Record::new().value(&values[0])).await
+    });
+    assert_eq!(enqueued.await, 1);
+    let batch = at_each_await(async |producer: &Producer| {
+        let topic = producer.topic("t").await.unwrap();
+        topic.enqueue_batch(records()).await.len()
+    });
+    assert_eq!(batch.await, 4);
+    let reserved = at_each_await(async |producer: &Producer| {
+        let topic = producer.topic("t").await.unwrap();
+        let mut permit = topic.reserve(3500).await.unwrap();
+        drop(permit.send(Record::new().value(&values[0])));
+    });
+    assert_eq!(reserved.await, 1);
+}
+
+#[tokio::test]
+async fn a_dropped_send_of_many_goes_on_for_those_that_were_enqueued() {
+    let values = values(6);
+    let sent = at_each_await_lingering(Duration::ZERO, async |producer: &Producer| {
+        let records = values.iter().map(|value| Record::to("t").value(value));
+        producer.send_batch(records).await
+    });
+    assert_eq!(sent.await, 6);
+    let sent = at_each_await_lingering(Duration::ZERO, async |producer: &Producer| {
+        let topic = producer.topic("t").await.unwrap();
+        let records = values.iter().map(|value| Record::new().value(value));
+        topic.send_batch(records).await
+    });
+    assert_eq!(sent.await, 6);
+}
+
+#[tokio::test]
+async fn a_dropped_wait_for_an_acknowledgement_leaves_it_to_whoever_waits_next() {
+    for polls in 0..1000 {
+        let cluster = cluster(1).await;
+        let producer = narrow(&cluster, BUFFER).await;
+        cluster.fault(ApiKey::Produce, Fault::DoAndClose);
+        let mut one = producer.enqueue(Record::to("t").value("a")).await.unwrap();
+        let records = ["b", "c"].map(|value| Record::to("t").value(value));
+        let mut many = producer.enqueue_batch(records).await;
+        let both = async { tokio::join!(&mut one, &mut many, producer.flush()) };
+        let done = drop_after(polls, both).await.is_some();
+        producer.flush().await;
+        if !done {
+            assert_eq!(one.await.unwrap().offset, Some(0));
+            let placed = many.await.unwrap();
+            let offsets: Vec<_> = placed.iter().map(|placed| placed.offset).collect();
+            assert_eq!(offsets, [Some(1), Some(2)]);
+        }
+        is_well(&cluster, &producer).await;
+        if done {
+            return;
+        }
+    }
+    panic!("it is still not done");
+}
+
+#[tokio::test]
+async fn a_dropped_wait_for_a_partition_that_was_just_added_leaves_no_record() {
+    for polls in 0..1000 {
+        let cluster = cluster(1).await;
+        let producer = narrow(&cluster, BUFFER).await;
+        let topic = producer.topic("t").await.unwrap();
+        cluster.grow("t", 2);
+        let record = || Record::new().partition(1).value("v");
+        let ack = drop_after(polls, topic.enqueue(record())).await;
+        producer.flush().await;
+        let done = ack.is_some();
+        if let Some(ack) = ack {
+            assert_eq!(ack.unwrap().await.unwrap().partition, 1);
+        }
+        assert_eq!(cluster.values("t", 1).len(), usize::from(done));
+        is_well(&cluster, &producer).await;
+        if done {
+            return;
+        }
+    }
+    panic!("it is still not done");
+}
+
+#[tokio::test]
+async fn a_dropped_connection_of_a_client_may_be_tried_again() {
+    for polls in 0..1000 {
+        let cluster = cluster(1).await;
+        let builder = Client::builder(cluster.bootstrap());
+        let done = drop_after(polls, builder.clone().connect()).await.is_some();
+        let client = builder.connect().await.unwrap();
+        assert_eq!(client.partition_count("t").await.unwrap(), 1);
+        if done {
+            return;
+        }
+    }
+    panic!("it is still not done");
+}
+
+#[tokio::test]
+async fn a_dropped_question_for_metadata_may_be_asked_again_and_keeps_nobody_waiting() {
+    for polls in 0..1000 {
+        let cluster = cluster(3).await;
+        let client = client(&cluster).await;
+        cluster.fault(ApiKey::Metadata, Fault::DoAndClose);
+        let first = drop_after(polls, client.partition_count("t")).await;
+        let done = first.is_some_and(|count| count.unwrap() == 3);
+        let both = tokio::join!(client.partition_count("t"), client.partition_count("t"));
+        assert_eq!((both.0.unwrap(), both.1.unwrap()), (3, 3), "{polls} polls");
         if done {
             return;
         }
