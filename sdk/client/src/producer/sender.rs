@@ -19,6 +19,7 @@ use highwater_wire::{Array, ErrorCode, RecordBytes};
 use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{sleep, sleep_until};
+use tracing::Span;
 
 use super::sealer::{Sealed, Sealer};
 use super::shared::Shared;
@@ -95,6 +96,8 @@ pub(super) struct Sender {
 struct InFlight {
     pending: Pending,
     items: Vec<Item>,
+    /// From being put on the connection until its batches know what became of them.
+    span: Span,
 }
 
 /// A sealed batch on its way.
@@ -391,9 +394,21 @@ impl Sender {
         items.sort_by(|a, b| {
             (&a.partition.topic, a.partition.index).cmp(&(&b.partition.topic, b.partition.index))
         });
-        match self.dispatch(&items) {
-            Ok(pending) => self.in_flight.push_back(InFlight { pending, items }),
-            Err(error) => self.lost(items, &error),
+        // Of its own: what is sent was enqueued by many, in spans of theirs.
+        let span = tracing::debug_span!(
+            parent: None,
+            "produce",
+            broker = self.broker,
+            batches = items.len(),
+            bytes = items.iter().map(|item| item.sealed.len()).sum::<usize>(),
+        );
+        match span.in_scope(|| self.dispatch(&items)) {
+            Ok(pending) => self.in_flight.push_back(InFlight {
+                pending,
+                items,
+                span,
+            }),
+            Err(error) => span.in_scope(|| self.lost(items, &error)),
         }
     }
 
@@ -447,9 +462,10 @@ impl Sender {
 
     /// The oldest request is answered, or never will be.
     fn answered(&mut self, answer: Result<Reply>) {
-        let Some(InFlight { items, .. }) = self.in_flight.pop_front() else {
+        let Some(InFlight { items, span, .. }) = self.in_flight.pop_front() else {
             return;
         };
+        let _entered = span.enter();
         match answer {
             Ok(_) if self.shared.config.acks == Acks::None => {
                 for item in items {

@@ -181,6 +181,7 @@ impl Shared {
 
     /// Takes an answer to its queue and does what follows.
     pub(super) fn answer(&self, partition: &Partition, id: u64, sealed: Bytes, answer: Answer) {
+        trace(partition, &answer);
         let client = &self.client.shared;
         let (now, random) = (client.now(), client.random());
         let verdict = partition
@@ -210,6 +211,20 @@ impl Shared {
             counter.fetch_add(u64::from(count), Ordering::Relaxed);
             measure::settled(count, placed);
             settled.deliver();
+        }
+    }
+}
+
+/// Says what became of a batch, to subscribers that want to know.
+fn trace(partition: &Partition, answer: &Answer) {
+    let (topic, partition) = (&*partition.topic, partition.index);
+    match answer {
+        Answer::Placed { base_offset, .. } => {
+            tracing::trace!(topic, partition, offset = *base_offset, "batch written");
+        }
+        Answer::Refused(code, _) => tracing::debug!(topic, partition, %code, "batch refused"),
+        Answer::Unsealed(error) | Answer::Lost { error, .. } => {
+            tracing::debug!(topic, partition, %error, "batch not written");
         }
     }
 }
