@@ -450,6 +450,32 @@ async fn what_waits_stays_below_the_buffer_but_for_one_answer() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_broker_that_throttles_is_left_alone_for_so_long_and_that_is_told() {
+    let (cluster, client) = filled(20).await;
+    cluster.state.lock().unwrap().throttle_time_ms = 3000;
+    let consumer = client.consumer().assign("t", 0, Start::Earliest);
+    // One batch at a time.
+    let consumer = consumer.configure(|config| config.partition_fetch_bytes_max = 1);
+    let mut consumer = consumer.build().await.unwrap();
+    let mut events = consumer.events();
+    assert_eq!(offsets(&mut consumer, 10).await.len(), 10);
+    let start = tokio::time::Instant::now();
+    assert_eq!(offsets(&mut consumer, 10).await.len(), 10);
+    let pause = Duration::from_secs(3);
+    assert!(start.elapsed() >= pause, "{:?}", start.elapsed());
+    let told = events.next().await.unwrap();
+    let expected = ConsumerEvent::Throttled { broker: 0, pause };
+    assert_eq!(format!("{told:?}"), format!("{expected:?}"));
+    // A broker that is out of its mind is believed for the length of a request.
+    cluster.state.lock().unwrap().throttle_time_ms = i32::MAX;
+    fill(&client, 20, 10, Compression::NONE).await;
+    let start = tokio::time::Instant::now();
+    assert_eq!(offsets(&mut consumer, 20).await.len(), 20);
+    let limit = Duration::from_secs(30);
+    assert!(start.elapsed() >= limit && start.elapsed() < 3 * limit);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_busy_partition_does_not_wait_for_idle_ones() {
     let cluster = Cluster::start(1).await;
     cluster.topic("t", 4);

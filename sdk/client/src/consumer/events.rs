@@ -29,6 +29,13 @@ pub enum ConsumerEvent {
         /// How long it may take to ask.
         limit: Duration,
     },
+    /// A broker holds this client back, as its quota has it (KIP-219): it is not asked for records for so long.
+    Throttled {
+        /// The broker's id.
+        broker: i32,
+        /// How long, at most `request.timeout.ms`.
+        pause: Duration,
+    },
     /// All records that were there were handed out, up to this offset. Told again after more came.
     Eof {
         /// The partition.

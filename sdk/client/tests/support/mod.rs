@@ -76,6 +76,8 @@ pub struct State {
     sessions: i32,
     /// Highest version offered of some APIs.
     pub offered: BTreeMap<ApiKey, i16>,
+    /// How long whoever fetches is to leave the broker alone.
+    pub throttle_time_ms: i32,
     /// Whether a refusal to write names the leader (KIP-951).
     pub hints: bool,
     /// Leaders and their epochs as they were when metadata ceased to tell news.
@@ -644,6 +646,7 @@ impl Cluster {
                             partitions: Array::from(&partitions[..]),
                         });
                 let answer = FetchResponse {
+                    throttle_time_ms: state.throttle_time_ms,
                     responses: responses.collect(),
                     ..FetchResponse::default()
                 };

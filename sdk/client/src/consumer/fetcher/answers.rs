@@ -1,5 +1,7 @@
 //! What comes of a fetch: records put in line, partitions that go elsewhere, refusals.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use highwater_wire::ErrorCode;
 use highwater_wire::message::FetchResponse;
@@ -24,6 +26,7 @@ impl Fetcher {
         has_sessions: bool,
     ) -> Result<()> {
         let answer: FetchResponse<'_> = reply.decode()?;
+        self.throttled(shared, answer.throttle_time_ms);
         let code = ErrorCode::from_id(answer.error_code);
         // One that was only just asked for cannot be forgotten yet: such an answer is a refusal.
         if is_of_session(code) && self.session.is_open() {
@@ -79,6 +82,19 @@ impl Fetcher {
             shared.arrived.notify_one();
         }
         Ok(())
+    }
+
+    /// The broker wants to be left alone for a while, as our quota has it (KIP-219): it would not read what we ask before. No
+    /// longer than a request may take, whatever it says.
+    fn throttled(&mut self, shared: &Shared, throttle_time_ms: i32) {
+        let Ok(ms @ 1..) = u64::try_from(throttle_time_ms) else {
+            return;
+        };
+        let (client, broker) = (&shared.client.shared, self.broker);
+        let pause = Duration::from_millis(ms).min(client.config().request_timeout);
+        self.not_before = client.now() + pause;
+        let throttled = || ConsumerEvent::Throttled { broker, pause };
+        shared.events.tell(throttled);
     }
 
     /// The leader knows a replica that is nearer (KIP-392).
