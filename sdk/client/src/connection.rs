@@ -489,7 +489,7 @@ impl Shared {
         let error = loop {
             match frames.next(&mut buffer) {
                 Ok(Next::Frame(frame)) => {
-                    retired.keep(&frame);
+                    retired.keep(&frame, &mut buffer);
                     if let Err(error) = self.answered(frame) {
                         break error;
                     }
