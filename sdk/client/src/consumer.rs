@@ -37,7 +37,7 @@ use self::membership::{Listener, Membership};
 pub use self::partition_stream::PartitionStream;
 pub use self::partitions::Partitions;
 use self::reading::{Decoder, Reading};
-pub use self::records::RecordStream;
+pub use self::records::{NextRecord, RecordStream};
 use self::shared::Shared;
 use crate::client::Client;
 use crate::config::ConsumerConfig;
@@ -250,14 +250,10 @@ impl Consumer {
     /// # Errors
     ///
     /// As [`next_batch`](Self::next_batch).
-    pub async fn next(&mut self) -> Result<Option<ConsumerRecord>> {
-        let mut waiting = None;
-        poll_fn(|cx| {
-            let polled = self.poll_record(cx);
-            self.wait(&mut waiting, polled.is_pending());
-            polled
-        })
-        .await
+    #[inline]
+    #[expect(clippy::should_implement_trait, reason = "it is awaited")]
+    pub fn next(&mut self) -> NextRecord<'_> {
+        NextRecord(self.stream())
     }
 
     /// The records as a stream, which never ends for a member of a group. It may be dropped between any two records.
@@ -296,7 +292,28 @@ impl Consumer {
         Poll::Ready(Ok(ready.map(|(_, batch)| batch)))
     }
 
+    /// The next record of the batch in hand, if there is one.
     #[inline]
+    fn take_record(&mut self) -> Option<ConsumerRecord> {
+        let Current { batch, index, .. } = self.current.as_mut()?;
+        let record = batch.get(*index)?;
+        *index += 1;
+        Some(record)
+    }
+
+    /// The same, unless there is something to be done before.
+    #[inline]
+    fn try_record(&mut self) -> Option<ConsumerRecord> {
+        if let Some(Membership { group, .. }) = &self.membership {
+            group.polled();
+            // It may be about what is in hand.
+            if group.calls() {
+                return None;
+            }
+        }
+        self.take_record()
+    }
+
     fn poll_record(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<ConsumerRecord>>> {
         loop {
             if let Some(Membership { group, .. }) = &self.membership {
@@ -306,13 +323,10 @@ impl Consumer {
                     ready!(self.poll_follow(cx))?;
                 }
             }
-            if let Some(Current { batch, index, .. }) = &mut self.current {
-                if let Some(record) = batch.get(*index) {
-                    *index += 1;
-                    return Poll::Ready(Ok(Some(record)));
-                }
-                self.current = None;
+            if let Some(record) = self.take_record() {
+                return Poll::Ready(Ok(Some(record)));
             }
+            self.current = None;
             match ready!(self.poll_advance(cx))? {
                 Some((slot, batch)) => {
                     self.current = Some(Current {

@@ -140,7 +140,7 @@ pub use config::{
     OffsetReset, ProducerConfig,
 };
 pub use consumer::{
-    Commit, Consumer, ConsumerBuilder, ConsumerEvent, ConsumerEvents, ConsumerRecord,
+    Commit, Consumer, ConsumerBuilder, ConsumerEvent, ConsumerEvents, ConsumerRecord, NextRecord,
     PartitionStream, Partitions, Rebalance, RecordBatch, RecordRef, RecordStream, Start,
 };
 pub use core::group::assignor::{Assignor, UnknownAssignor};
