@@ -344,6 +344,15 @@ impl Consumer {
         self.commit_handed();
         loop {
             ready!(self.poll_follow(cx))?;
+            if self.reading.is_none() {
+                let mut state = self.shared.lock();
+                self.reading = state.take_next()?;
+                if state.ebbs() {
+                    // On a runtime of one thread those who fetch would else not come to it before all is used up.
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+            }
             if let Some(ready) = self.try_advance()? {
                 return Poll::Ready(Ok(Some(ready)));
             }

@@ -55,6 +55,8 @@ pub(super) struct State {
     pub(super) turn: VecDeque<usize>,
     /// Bytes that wait, over all slots.
     pub(super) waiting_bytes: usize,
+    /// Half of what waited after the last answer; 0 once it was told that less is left.
+    low_bytes: usize,
     /// Whether some fetcher found no room.
     pub(super) starved: bool,
     /// Who fetches, by broker.

@@ -62,10 +62,21 @@ impl State {
         self.take(index)
     }
 
+    /// Whether less than half is left of what waited after the last answer, so that it is time to ask for more; says so once an
+    /// answer.
+    pub(crate) fn ebbs(&mut self) -> bool {
+        let ebbs = self.waiting_bytes < self.low_bytes;
+        if ebbs {
+            self.low_bytes = 0;
+        }
+        ebbs
+    }
+
     /// Puts something in line for the application.
     pub(crate) fn push(&mut self, slot: usize, waiting: Waiting) {
         if let Waiting::Fetched(fetched) = &waiting {
             self.waiting_bytes += fetched.bytes.len();
+            self.low_bytes = self.waiting_bytes / 2;
         }
         let queue = &mut self.slots[slot];
         queue.waiting.push_back(waiting);

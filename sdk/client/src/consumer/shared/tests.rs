@@ -62,3 +62,28 @@ fn the_room_is_blocked_while_all_that_waits_is_paused() {
     drop(state.take_next());
     assert!(!state.is_blocked(), "there is none to be blocked");
 }
+
+#[test]
+fn it_is_told_once_an_answer_that_less_than_half_is_left() {
+    let mut state = State::default();
+    let fetched = || {
+        Waiting::Fetched(Fetched {
+            bytes: Bytes::from_static(b"records"),
+            high_watermark: 1,
+            aborted: Aborted::default(),
+        })
+    };
+    for partition in 0..4 {
+        let slot = state.assign(&TopicPartition::new("t", partition), Start::Offset(0));
+        state.push(slot, fetched());
+    }
+    for expected in [false, false, true, false] {
+        assert!(state.take_next().unwrap().is_some());
+        assert_eq!(state.ebbs(), expected);
+    }
+    state.push(0, fetched());
+    assert!(!state.ebbs(), "all of it is left");
+    assert!(state.take_next().unwrap().is_some());
+    assert!(state.ebbs());
+    assert!(!state.ebbs());
+}
