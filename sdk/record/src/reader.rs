@@ -60,7 +60,8 @@ impl<'a> Record<'a> {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Headers<'a> {
     rest: &'a [u8],
-    left: u32,
+    /// As wide as a register: a half that is written and a whole that is copied make the processor wait.
+    left: usize,
 }
 
 impl<'a> Headers<'a> {
@@ -68,7 +69,8 @@ impl<'a> Headers<'a> {
     /// [`Headers::over`] takes, for who keeps places instead of borrows.
     #[inline]
     pub fn parts(&self) -> (&'a [u8], u32) {
-        (self.rest, self.left)
+        // Where they came from it was one.
+        (self.rest, u32::try_from(self.left).unwrap_or(u32::MAX))
     }
 
     /// The headers that such bytes hold. Over other bytes it ends at the first that is none.
@@ -76,7 +78,7 @@ impl<'a> Headers<'a> {
     pub fn over(bytes: &'a [u8], count: u32) -> Headers<'a> {
         Headers {
             rest: bytes,
-            left: count,
+            left: count as usize,
         }
     }
 }
@@ -91,7 +93,7 @@ impl<'a> Iterator for Headers<'a> {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.left as usize, Some(self.left as usize))
+        (self.left, Some(self.left))
     }
 }
 
@@ -158,12 +160,14 @@ impl<'a> Records<'a> {
         self.rest
     }
 
+    #[inline(always)]
     fn fail(&mut self, fault: RecordFault) -> Defect {
         let index = self.index;
         self.stop();
         Defect::Record { index, fault }
     }
 
+    #[inline(always)]
     fn stop(&mut self) {
         self.index = self.count;
         self.rest = &[];
@@ -193,7 +197,7 @@ impl<'a> Records<'a> {
         }
         let key = take_field(&mut body)?;
         let value = take_field(&mut body)?;
-        let headers = take_headers(&mut body)?;
+        let headers = take_headers(body)?;
         self.delta_min = offset_delta.saturating_add(1);
         Ok(Record {
             offset: Offset::new(self.base_offset.wrapping_add(i64::from(offset_delta))),
@@ -263,28 +267,29 @@ fn take_field<'a>(rest: &mut &'a [u8]) -> Result<Option<&'a [u8]>, RecordFault> 
     }
 }
 
+/// The headers, with which a record ends. The slice goes by value: so it need not be in memory for others to find.
 #[inline(always)]
-fn take_headers<'a>(rest: &mut &'a [u8]) -> Result<Headers<'a>, RecordFault> {
-    let found = varint::take(rest).ok_or(RecordFault::Varint)?;
+fn take_headers(mut rest: &[u8]) -> Result<Headers<'_>, RecordFault> {
+    let found = varint::take(&mut rest).ok_or(RecordFault::Varint)?;
     if found == 0 && rest.is_empty() {
         return Ok(Headers::default());
     }
     walk_headers(rest, found)
 }
 
-fn walk_headers<'a>(rest: &mut &'a [u8], found: i32) -> Result<Headers<'a>, RecordFault> {
+fn walk_headers(mut rest: &[u8], found: i32) -> Result<Headers<'_>, RecordFault> {
     let fault = RecordFault::HeaderCount {
         found,
         left: rest.len(),
     };
-    let left = u32::try_from(found).map_err(|_| fault)?;
+    let left = usize::try_from(found).map_err(|_| fault)?;
     // Two bytes are the least a header takes.
-    if left as usize > rest.len() / 2 {
+    if left > rest.len() / 2 {
         return Err(fault);
     }
     let headers = Headers { rest, left };
     for _ in 0..left {
-        take_header(rest)?;
+        take_header(&mut rest)?;
     }
     if rest.is_empty() {
         Ok(headers)

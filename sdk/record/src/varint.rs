@@ -87,7 +87,7 @@ pub fn put_long(out: &mut Vec<u8>, value: i64) {
 
 /// Takes an unsigned varint off the front of `bytes`; `None` when it is cut or does not fit 32
 /// bits. `bytes` is then left anywhere.
-#[inline]
+#[inline(always)]
 pub fn take_unsigned(bytes: &mut &[u8]) -> Option<u32> {
     match take_short(bytes) {
         Some(value) => Some(u32::from(value)),
@@ -97,7 +97,7 @@ pub fn take_unsigned(bytes: &mut &[u8]) -> Option<u32> {
 
 /// Takes an unsigned varlong off the front of `bytes`; `None` when it is cut or does not fit 64
 /// bits.
-#[inline]
+#[inline(always)]
 pub fn take_unsigned_long(bytes: &mut &[u8]) -> Option<u64> {
     match take_short(bytes) {
         Some(value) => Some(u64::from(value)),
@@ -106,7 +106,7 @@ pub fn take_unsigned_long(bytes: &mut &[u8]) -> Option<u64> {
 }
 
 /// The one or two bytes that nearly all numbers of a record take; `None` when it is none of those.
-#[inline]
+#[inline(always)]
 fn take_short(bytes: &mut &[u8]) -> Option<u16> {
     match **bytes {
         [first, ref rest @ ..] if first < 0x80 => {
@@ -122,22 +122,34 @@ fn take_short(bytes: &mut &[u8]) -> Option<u16> {
 }
 
 /// Takes a zigzag varint off the front of `bytes`; `None` when it is cut or does not fit 32 bits.
-#[inline]
+#[inline(always)]
 pub fn take(bytes: &mut &[u8]) -> Option<i32> {
     take_unsigned(bytes).map(unzigzag)
 }
 
 /// Takes a zigzag varlong off the front of `bytes`; `None` when it is cut or does not fit 64 bits.
-#[inline]
+#[inline(always)]
 pub fn take_long(bytes: &mut &[u8]) -> Option<i64> {
     take_unsigned_long(bytes).map(unzigzag_long)
 }
 
+/// Any number of bytes up to `bytes_max`.
+#[inline(always)]
 fn take_many(bytes: &mut &[u8], bytes_max: usize) -> Option<u64> {
+    let (value, rest) = read_many(bytes, bytes_max)?;
+    *bytes = rest;
+    Some(value)
+}
+
+/// The number that `bytes` begin with, and what follows it. The slice goes by value, so that who takes one number after the
+/// other has it in registers.
+#[cold]
+#[inline(never)]
+fn read_many(mut bytes: &[u8], bytes_max: usize) -> Option<(u64, &[u8])> {
     let mut value = 0;
     for index in 0..bytes_max {
         let (&byte, rest) = bytes.split_first()?;
-        *bytes = rest;
+        bytes = rest;
         let bits = u64::from(byte & 0x7f);
         let shift = 7 * index;
         if shift == 63 && bits > 1 {
@@ -145,7 +157,7 @@ fn take_many(bytes: &mut &[u8], bytes_max: usize) -> Option<u64> {
         }
         value |= bits << shift;
         if byte < 0x80 {
-            return Some(value);
+            return Some((value, bytes));
         }
     }
     None
