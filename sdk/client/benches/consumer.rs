@@ -6,8 +6,6 @@
 
 #[path = "support/cpu.rs"]
 mod cpu;
-#[path = "../tests/support/mod.rs"]
-mod support;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use highwater::{Client, Codec, Compression, Start};
@@ -49,7 +47,7 @@ fn consume(criterion: &mut Criterion) {
     ] {
         let kind = if owned { "owned" } else { "lent" };
         let name = format!("{bytes} B, {kind}, {codec}");
-        cluster.state.lock().unwrap().canned = Some(canned(bytes, Compression::of(codec)).into());
+        cluster.serve_always(canned(bytes, Compression::of(codec)).into());
         group.bench_function(BenchmarkId::from_parameter(name), |bencher| {
             bencher.iter_custom(|rounds| {
                 runtime.block_on(async {

@@ -6,8 +6,6 @@
 
 #[path = "support/cpu.rs"]
 mod cpu;
-#[path = "../tests/support/mod.rs"]
-mod support;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use highwater::{Client, Codec, Compression, Record, TopicProducer};

@@ -1,20 +1,17 @@
 //! A consumer against brokers that misbehave.
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::time::Duration;
 
 use bytes::Bytes;
+use highwater::testing::{ApiKey, FakeBroker, Fault};
 use highwater::{
     Client, Codec, Compression, Consumer, ConsumerEvent, Corrupt, ErrorCode, ErrorKind,
     OffsetReset, Record, Start, TopicPartition,
 };
-use highwater_wire::ApiKey;
-use support::{Cluster, Fault};
 use tokio::time::timeout;
 
-async fn client(cluster: &Cluster) -> Client {
+async fn client(cluster: &FakeBroker) -> Client {
     let builder = Client::builder(cluster.bootstrap()).configure(|config| {
         config.retry_backoff = Duration::from_millis(1);
         config.reconnect_backoff = Duration::from_millis(1);
@@ -43,8 +40,8 @@ async fn fill(client: &Client, count: u32, batch: u32, compression: Compression)
     producer.flush().await;
 }
 
-async fn filled(count: u32) -> (Cluster, Client) {
-    let cluster = Cluster::start(1).await;
+async fn filled(count: u32) -> (FakeBroker, Client) {
+    let cluster = FakeBroker::start(1).await.unwrap();
     cluster.topic("t", 1);
     let client = client(&cluster).await;
     fill(&client, count, 10, Compression::NONE).await;
@@ -66,7 +63,7 @@ async fn offsets(consumer: &mut Consumer, count: usize) -> Vec<i64> {
 #[tokio::test]
 async fn what_was_produced_is_consumed_in_every_codec() {
     for codec in Codec::ALL {
-        let cluster = Cluster::start(1).await;
+        let cluster = FakeBroker::start(1).await.unwrap();
         cluster.topic("t", 1);
         let client = client(&cluster).await;
         fill(&client, 100, 10, codec.into()).await;
@@ -160,9 +157,9 @@ async fn a_consumer_waits_for_what_is_not_there_yet() {
 #[tokio::test]
 async fn a_fetch_that_fails_is_made_again_and_nothing_is_skipped() {
     let faults = [
-        Fault::Close,
-        Fault::DoAndCut,
-        Fault::DoAndMisname,
+        Fault::DisconnectBefore,
+        Fault::Cut,
+        Fault::WrongCorrelation,
         Fault::Flood,
         Fault::Refuse(ErrorCode::NotLeaderOrFollower),
         Fault::Refuse(ErrorCode::UnknownServerError),
@@ -170,7 +167,7 @@ async fn a_fetch_that_fails_is_made_again_and_nothing_is_skipped() {
     ];
     for fault in faults {
         let (cluster, client) = filled(50).await;
-        cluster.fault(ApiKey::Fetch, fault);
+        let rule = cluster.fail(ApiKey::Fetch, fault);
         let consumer = client.consumer().assign("t", 0, Start::Earliest);
         let consumer = consumer.configure(|config| config.partition_fetch_bytes_max = 200);
         let mut consumer = consumer.build().await.unwrap();
@@ -181,12 +178,13 @@ async fn a_fetch_that_fails_is_made_again_and_nothing_is_skipped() {
         }
         let all: Vec<i64> = (0..50).collect();
         assert_eq!(offsets(&mut consumer, 50).await, all, "{fault:?}");
+        assert_eq!(rule.struck(), 1, "{fault:?}");
     }
 }
 
 #[tokio::test]
 async fn reading_follows_the_leader() {
-    let cluster = Cluster::start(2).await;
+    let cluster = FakeBroker::start(2).await.unwrap();
     cluster.topic("t", 1);
     let client = client(&cluster).await;
     fill(&client, 20, 1, Compression::NONE).await;
@@ -227,16 +225,19 @@ async fn a_position_outside_of_the_log_follows_the_policy() {
     assert_eq!(offsets(&mut consumer, 1).await, [5]);
 }
 
+/// Flips a bit of a batch.
+fn corrupt(cluster: &FakeBroker, at: usize) {
+    cluster.edit_batches("t", 0, |batches| {
+        let mut bytes = batches[at].to_vec();
+        *bytes.last_mut().unwrap() ^= 1;
+        batches[at] = Bytes::from(bytes);
+    });
+}
+
 #[tokio::test]
 async fn a_corrupt_batch_is_named_and_can_be_passed_over() {
     let (cluster, client) = filled(30).await;
-    {
-        let mut state = cluster.state.lock().unwrap();
-        let batch = &mut state.topics.get_mut("t").unwrap().partitions[0].batches[1];
-        let mut bytes = batch.to_vec();
-        *bytes.last_mut().unwrap() ^= 1;
-        *batch = Bytes::from(bytes);
-    }
+    corrupt(&cluster, 1);
     let consumer = client.consumer().assign("t", 0, Start::Earliest);
     let mut consumer = consumer.build().await.unwrap();
     assert_eq!(
@@ -263,13 +264,7 @@ async fn a_corrupt_batch_is_named_and_can_be_passed_over() {
 async fn a_corrupt_batch_is_passed_over_where_that_is_chosen_and_told() {
     for at in [1, 2] {
         let (cluster, client) = filled(30).await;
-        {
-            let mut state = cluster.state.lock().unwrap();
-            let batch = &mut state.topics.get_mut("t").unwrap().partitions[0].batches[at];
-            let mut bytes = batch.to_vec();
-            *bytes.last_mut().unwrap() ^= 1;
-            *batch = Bytes::from(bytes);
-        }
+        corrupt(&cluster, at);
         let consumer = client.consumer().assign("t", 0, Start::Earliest);
         let consumer = consumer.configure(|config| config.corrupt = Corrupt::Skip);
         let mut consumer = consumer.build().await.unwrap();
@@ -312,7 +307,7 @@ async fn the_end_is_told_each_time_it_is_reached() {
 
 #[tokio::test]
 async fn partitions_that_nobody_reads_do_not_hold_up_the_others() {
-    let cluster = Cluster::start(1).await;
+    let cluster = FakeBroker::start(1).await.unwrap();
     cluster.topic("t", 3);
     let client = client(&cluster).await;
     let producer = client.producer().batch_bytes(1).build().await.unwrap();
@@ -359,7 +354,7 @@ async fn a_seek_drops_what_was_fetched_ahead() {
 
 #[tokio::test]
 async fn a_paused_partition_keeps_what_is_buffered_and_yields_to_others() {
-    let cluster = Cluster::start(1).await;
+    let cluster = FakeBroker::start(1).await.unwrap();
     cluster.topic("t", 2);
     let client = client(&cluster).await;
     let producer = client.producer().batch_bytes(1).build().await.unwrap();
@@ -391,7 +386,7 @@ async fn a_paused_partition_keeps_what_is_buffered_and_yields_to_others() {
 
 #[tokio::test]
 async fn a_paused_partition_that_fills_the_buffer_does_not_hold_up_the_others() {
-    let cluster = Cluster::start(1).await;
+    let cluster = FakeBroker::start(1).await.unwrap();
     cluster.topic("t", 2);
     let client = client(&cluster).await;
     fill(&client, 100, 10, Compression::NONE).await;
@@ -445,14 +440,14 @@ async fn what_waits_stays_below_the_buffer_but_for_one_answer() {
     for batch in 0..10 {
         // Nothing is asked for while one batch waits, however long.
         consumer.next_batch().await.unwrap().unwrap();
-        assert!(cluster.count(ApiKey::Fetch) <= 3 + 2 * batch);
+        assert!(cluster.requests(ApiKey::Fetch) <= 3 + 2 * batch);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_broker_that_throttles_is_left_alone_for_so_long_and_that_is_told() {
     let (cluster, client) = filled(20).await;
-    cluster.state.lock().unwrap().throttle_time_ms = 3000;
+    cluster.throttle(Duration::from_secs(3));
     let consumer = client.consumer().assign("t", 0, Start::Earliest);
     // One batch at a time.
     let consumer = consumer.configure(|config| config.partition_fetch_bytes_max = 1);
@@ -467,7 +462,7 @@ async fn a_broker_that_throttles_is_left_alone_for_so_long_and_that_is_told() {
     let expected = ConsumerEvent::Throttled { broker: 0, pause };
     assert_eq!(format!("{told:?}"), format!("{expected:?}"));
     // A broker that is out of its mind is believed for the length of a request.
-    cluster.state.lock().unwrap().throttle_time_ms = i32::MAX;
+    cluster.throttle(Duration::MAX);
     fill(&client, 20, 10, Compression::NONE).await;
     let start = tokio::time::Instant::now();
     assert_eq!(offsets(&mut consumer, 20).await.len(), 20);
@@ -477,7 +472,7 @@ async fn a_broker_that_throttles_is_left_alone_for_so_long_and_that_is_told() {
 
 #[tokio::test(start_paused = true)]
 async fn a_busy_partition_does_not_wait_for_idle_ones() {
-    let cluster = Cluster::start(1).await;
+    let cluster = FakeBroker::start(1).await.unwrap();
     cluster.topic("t", 4);
     let client = client(&cluster).await;
     fill(&client, 2000, 10, Compression::NONE).await;

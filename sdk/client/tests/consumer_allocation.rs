@@ -7,7 +7,6 @@ mod counting;
 #[allow(dead_code, reason = "time is for the benches")]
 #[path = "../benches/support/cpu.rs"]
 mod cpu;
-mod support;
 
 use std::time::Duration;
 
@@ -68,7 +67,7 @@ async fn own(consumer: &mut Consumer, marks: bool) {
 #[tokio::test]
 async fn a_record_costs_no_allocation() {
     let cluster = cpu::null_cluster();
-    cluster.state.lock().unwrap().canned = Some(canned().into());
+    cluster.serve_always(canned().into());
     let client = Client::builder(cluster.bootstrap());
     let client = client.connect().await.unwrap();
     let every = Duration::from_secs(3600);

@@ -7,7 +7,6 @@ mod counting;
 #[allow(dead_code, reason = "time is for the benches")]
 #[path = "../benches/support/cpu.rs"]
 mod cpu;
-mod support;
 
 use highwater::{Client, Record, TopicProducer};
 

@@ -3,10 +3,10 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
-use crate::support::Cluster;
+use highwater::testing::FakeBroker;
 
 /// A broker with the topic `null` of eight partitions; it counts records and keeps none.
-pub(crate) fn null_cluster() -> Cluster {
+pub(crate) fn null_cluster() -> FakeBroker {
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -14,9 +14,9 @@ pub(crate) fn null_cluster() -> Cluster {
             .build()
             .unwrap();
         runtime.block_on(async {
-            let cluster = Cluster::start(1).await;
+            let cluster = FakeBroker::start(1).await.unwrap();
             cluster.topic("null", 8);
-            cluster.state.lock().unwrap().keeps = false;
+            cluster.count_only();
             sender.send(cluster).unwrap();
             std::future::pending::<()>().await;
         });

@@ -7,6 +7,7 @@ mod state;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use highwater_record::{Batch, Decompressor, Limits, Records};
@@ -166,6 +167,12 @@ impl FakeBroker {
     /// Batches of more bytes are refused. 1 MiB at first.
     pub fn message_bytes_max(&self, bytes: usize) {
         self.lock().message_bytes_max = bytes;
+    }
+
+    /// Answers to Produce and Fetch say that the client is to leave the broker alone for so long (KIP-219).
+    pub fn throttle(&self, pause: Duration) {
+        let ms = i32::try_from(pause.as_millis()).unwrap_or(i32::MAX);
+        self.lock().throttle_time_ms = ms;
     }
 
     /// Batches are counted from now on, neither checked nor kept: for measuring a producer.

@@ -176,6 +176,7 @@ impl Shared {
             }
         });
         let responses = responses.collect();
+        let throttle_time_ms = state.throttle_time_ms;
         drop(state);
         self.appended.notify_waiters();
         if request.acks == 0 {
@@ -183,6 +184,7 @@ impl Shared {
         }
         asked.answer(&ProduceResponse {
             responses,
+            throttle_time_ms,
             ..ProduceResponse::default()
         })
     }
@@ -265,6 +267,7 @@ impl Shared {
         });
         let responses = responses.collect();
         let answer = asked.answer(&FetchResponse {
+            throttle_time_ms: state.throttle_time_ms,
             responses,
             ..FetchResponse::default()
         });

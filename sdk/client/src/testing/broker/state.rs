@@ -27,6 +27,8 @@ pub(super) struct State {
     /// Highest version offered of some APIs.
     pub(super) offered: BTreeMap<ApiKey, i16>,
     pub(super) message_bytes_max: usize,
+    /// What answers to Produce and Fetch say.
+    pub(super) throttle_time_ms: i32,
     pub(super) next_producer: i64,
     /// Whether batches are checked and kept, or only counted.
     pub(super) keeps: bool,
@@ -49,6 +51,7 @@ impl State {
             scripts: BTreeMap::new(),
             offered: BTreeMap::new(),
             message_bytes_max: 1 << 20,
+            throttle_time_ms: 0,
             next_producer: 0,
             keeps: true,
             canned: None,
