@@ -31,8 +31,8 @@ use state::{State, Topic};
 
 /// A cluster of brokers without disks, for tests of what a client says and how it takes what it is told.
 ///
-/// It answers ApiVersions, Metadata, InitProducerId, Produce, ListOffsets and Fetch honestly, and whatever a test
-/// [`script`](Self::script)s. Unlike the engine it runs on the test's own tokio runtime, so that it keeps to a paused
+/// It answers ApiVersions, Metadata, InitProducerId, Produce, ListOffsets, Fetch and OffsetForLeaderEpoch honestly, and
+/// whatever a test [`script`](Self::script)s. Unlike the engine it runs on the test's own tokio runtime, so that it keeps to a paused
 /// clock. Cloning shares it; the last clone's drop closes every connection.
 ///
 /// ```
@@ -135,6 +135,23 @@ impl FakeBroker {
     pub fn move_leader(&self, topic: &str, partition: usize, to: i32) {
         if let Some(log) = self.lock().log(topic, partition) {
             log.leader = to;
+            log.leader_epoch += 1;
+        }
+    }
+
+    /// Gives a partition a follower, which has the same records; the leader sends consumers there that say where they
+    /// stand (KIP-392).
+    pub fn follower(&self, topic: &str, partition: usize, broker: i32) {
+        if let Some(log) = self.lock().log(topic, partition) {
+            log.follower = Some(broker);
+        }
+    }
+
+    /// Gives a partition a leader whose log ends here, and who knows no producer: an unclean election.
+    pub fn truncate(&self, topic: &str, partition: usize, to: i64, leader: i32) {
+        if let Some(log) = self.lock().log(topic, partition) {
+            log.truncate(to);
+            log.leader = leader;
             log.leader_epoch += 1;
         }
     }

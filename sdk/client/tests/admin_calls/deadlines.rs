@@ -12,7 +12,7 @@ use highwater::testing::wire::message::{
     DescribeProducersRequest, DescribeTopicPartitionsRequest, FindCoordinatorRequest,
     FindCoordinatorResponse, IncrementalAlterConfigsRequest, LeaveGroupRequest,
     ListConfigResourcesRequest, ListGroupsRequest, OffsetCommitRequest, OffsetDeleteRequest,
-    OffsetFetchRequest, OffsetForLeaderEpochRequest,
+    OffsetFetchRequest,
 };
 use highwater::testing::{ApiKey, FakeBroker, Fault};
 use tokio::time::Instant;
@@ -53,7 +53,6 @@ async fn silent() -> FakeBroker {
         OffsetCommitRequest<'_>,
         OffsetDeleteRequest<'_>,
         OffsetFetchRequest<'_>,
-        OffsetForLeaderEpochRequest<'_>,
     ];
     broker
 }
@@ -100,7 +99,7 @@ const LONG: Duration = Duration::from_secs(30);
 #[tokio::test(start_paused = true)]
 async fn calls_that_nobody_answers_end_in_time() {
     let broker = silent().await;
-    let data = [ApiKey::ListOffsets];
+    let data = [ApiKey::ListOffsets, ApiKey::OffsetForLeaderEpoch];
     for request_timeout in [SHORT, LONG] {
         all_end(&broker, request_timeout, &data).await;
         all_end(&broker, request_timeout, &[ApiKey::Metadata]).await;

@@ -10,11 +10,15 @@ use highwater_wire::message::list_offsets::{
 use highwater_wire::message::metadata::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
+use highwater_wire::message::offset_for_leader_epoch::{
+    EpochEndOffset, OffsetForLeaderTopicResult,
+};
 use highwater_wire::message::produce::{PartitionProduceResponse, TopicProduceResponse};
 use highwater_wire::message::{
     ApiVersionsRequest, ApiVersionsResponse, FetchRequest, FetchResponse, InitProducerIdRequest,
     InitProducerIdResponse, ListOffsetsRequest, ListOffsetsResponse, MetadataRequest,
-    MetadataResponse, ProduceRequest, ProduceResponse,
+    MetadataResponse, OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse, ProduceRequest,
+    ProduceResponse,
 };
 use highwater_wire::{ApiKey, Array, ErrorCode, Message, RecordBytes, encode_response};
 use tokio::time::{Instant, timeout_at};
@@ -50,6 +54,8 @@ impl Shared {
             self.list_offsets(asked)
         } else if asked.api == ApiKey::Fetch {
             self.fetch(asked).await
+        } else if asked.api == ApiKey::OffsetForLeaderEpoch {
+            self.epoch_ends(asked)
         } else {
             None
         }
@@ -81,6 +87,7 @@ impl Shared {
             ApiVersion::of::<ProduceRequest<'_>>(),
             ApiVersion::of::<ListOffsetsRequest<'_>>(),
             ApiVersion::of::<FetchRequest<'_>>(),
+            ApiVersion::of::<OffsetForLeaderEpochRequest<'_>>(),
         ];
         for (api, ((min_version, max_version), _)) in &state.scripts {
             if keys.iter().all(|key| key.api_key != api.id()) {
@@ -223,6 +230,36 @@ impl Shared {
         })
     }
 
+    fn epoch_ends(&self, asked: &Asked<'_>) -> Option<Vec<u8>> {
+        let request = asked.request::<OffsetForLeaderEpochRequest<'_>>().ok()?;
+        let mut state = self.lock();
+        let topics = request.topics.iter().map(|topic| {
+            let partitions = topic.partitions.iter().map(|wanted| {
+                let log = state.named(false, topic.topic, uuid::Uuid::nil(), wanted.partition);
+                let outcome = match log {
+                    None => Err(ErrorCode::UnknownTopicOrPartition),
+                    Some(log) if log.leader != asked.broker => Err(ErrorCode::NotLeaderOrFollower),
+                    Some(log) => Ok(log.epoch_end(wanted.leader_epoch)),
+                };
+                let (leader_epoch, end_offset) = outcome.ok().flatten().unwrap_or((-1, -1));
+                EpochEndOffset {
+                    error_code: outcome.err().unwrap_or(ErrorCode::None).id(),
+                    partition: wanted.partition,
+                    leader_epoch,
+                    end_offset,
+                }
+            });
+            OffsetForLeaderTopicResult {
+                topic: topic.topic,
+                partitions: partitions.collect(),
+            }
+        });
+        asked.answer(&OffsetForLeaderEpochResponse {
+            topics: topics.collect(),
+            ..OffsetForLeaderEpochResponse::default()
+        })
+    }
+
     async fn fetch(&self, asked: &Asked<'_>) -> Option<Vec<u8>> {
         let request = asked.request::<FetchRequest<'_>>().ok()?;
         // No sessions here: every request has to be whole.
@@ -254,9 +291,11 @@ impl Shared {
         let responses = request.topics.iter().map(|topic| {
             let partitions = topic.partitions.iter().map(|partition| {
                 let place = (topic.topic, topic.topic_id, partition.partition);
-                let data = state.read(asked.broker, by_id, place, &partition);
-                found |=
-                    data.error_code != 0 || data.records.as_ref().is_some_and(|it| !it.is_empty());
+                let has_rack = !request.rack_id.is_empty();
+                let data = state.read(asked.broker, by_id, place, &partition, has_rack);
+                found |= data.error_code != 0
+                    || data.preferred_read_replica >= 0
+                    || data.records.as_ref().is_some_and(|it| !it.is_empty());
                 data
             });
             FetchableTopicResponse {
@@ -306,6 +345,7 @@ impl State {
         by_id: bool,
         (name, id, partition): Place<'_>,
         wanted: &FetchPartition,
+        has_rack: bool,
     ) -> PartitionData<'static> {
         let from = wanted.fetch_offset;
         let canned = self.canned.clone();
@@ -319,8 +359,10 @@ impl State {
         };
         data.high_watermark = log.end;
         data.log_start_offset = log.start;
-        if log.leader != broker {
+        if log.leader != broker && log.follower != Some(broker) {
             data.error_code = ErrorCode::NotLeaderOrFollower.id();
+        } else if let Some(follower) = log.follower.filter(|_| has_rack && log.leader == broker) {
+            data.preferred_read_replica = follower;
         } else if let Some(canned) = canned {
             data.records = Some(RecordBytes::Owned(rebased(&canned, from)));
         } else if from < log.start || from > log.end {

@@ -16,6 +16,8 @@ pub(super) struct Log {
     pub(super) batches: Vec<Bytes>,
     pub(super) end: i64,
     pub(super) start: i64,
+    /// Another broker that has the log, where the leader sends consumers that say where they stand.
+    pub(super) follower: Option<i32>,
     /// What is known of producers, by their ids.
     producers: BTreeMap<i64, Known>,
 }
@@ -82,6 +84,25 @@ impl Log {
         self.batches.push(Bytes::from(stamped.parts().concat()));
         self.end = base + i64::from(header.record_count());
         Ok(base)
+    }
+
+    /// Ends here from now on, but for what lies in a batch that begins before; nothing is known of producers any more.
+    pub(super) fn truncate(&mut self, to: i64) {
+        let next = |bytes: &Bytes| Header::peek(bytes).map(|header| header.next_offset().get());
+        self.batches
+            .retain(|bytes| next(bytes).is_some_and(|next| next <= to));
+        self.end = to.min(self.end);
+        self.producers.clear();
+    }
+
+    /// The largest epoch up to this one, and where it ends (KIP-320).
+    pub(super) fn epoch_end(&self, epoch: i32) -> Option<(i32, i64)> {
+        let headers = self.batches.iter().filter_map(|bytes| Header::peek(bytes));
+        let is_up_to = |header: &&Header| header.leader_epoch().get() <= epoch;
+        let last = headers.clone().filter(|header| is_up_to(header)).last()?;
+        let after = headers.clone().find(|header| !is_up_to(header));
+        let end = after.map_or(self.end, |header| header.base_offset().get());
+        Some((last.leader_epoch().get(), end))
     }
 
     /// Whole batches from the one with offset `from` on, at least one and then up to so many bytes.
