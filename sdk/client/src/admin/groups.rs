@@ -314,7 +314,9 @@ impl Admin {
         let errand = self.errand();
         let coordinator = Coordinator::new(self.client.clone(), group.into());
         let fetching = fetch_offsets(&coordinator, places, false, errand.deadline);
-        errand.within(fetching).await
+        let mut fetched = errand.within(fetching).await?;
+        complete(&mut fetched, places.into_iter().flatten());
+        Ok(fetched)
     }
 
     /// Commits for a group from outside. Refused while it has members.

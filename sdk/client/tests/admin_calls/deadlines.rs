@@ -58,7 +58,7 @@ async fn silent() -> FakeBroker {
 }
 
 /// The first broker coordinates every group.
-fn coordinate(broker: &FakeBroker) {
+pub(crate) fn coordinate(broker: &FakeBroker) {
     let port = broker.bootstrap().rsplit(':').next().unwrap().parse();
     let port = port.unwrap();
     broker.script::<FindCoordinatorRequest<'_>>(move |asked| {

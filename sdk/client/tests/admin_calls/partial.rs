@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use highwater::admin::{AlterConfig, ConfigResource, NewTopic, OffsetSpec, Results};
+use highwater::admin::{AlterConfig, ConfigResource, MemberName, NewTopic, OffsetSpec, Results};
 use highwater::testing::wire::message::alter_configs::AlterConfigsResourceResponse as Replaced;
 use highwater::testing::wire::message::create_topics::CreatableTopicResult;
 use highwater::testing::wire::message::delete_topics::DeletableTopicResult;
@@ -14,11 +14,14 @@ use highwater::testing::wire::message::list_offsets::{
 use highwater::testing::wire::message::{
     AlterConfigsRequest, AlterConfigsResponse, CreateTopicsRequest, CreateTopicsResponse,
     DeleteTopicsRequest, DeleteTopicsResponse, DescribeConfigsRequest, DescribeConfigsResponse,
-    IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse, ListOffsetsRequest,
-    ListOffsetsResponse,
+    IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse, LeaveGroupRequest,
+    LeaveGroupResponse, ListOffsetsRequest, ListOffsetsResponse, OffsetFetchRequest,
+    OffsetFetchResponse,
 };
 use highwater::testing::{ApiKey, FakeBroker, Fault};
 use highwater::{Admin, Client, ErrorCode, ErrorKind, TopicPartition};
+
+use crate::deadlines::coordinate;
 
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -169,9 +172,43 @@ async fn what_an_answer_passes_over_has_that_as_its_result() {
             ..DeleteTopicsResponse::default()
         })
     });
-    let deleted = admin(&broker).await.delete_topics(["t", "u"]).await;
-    let deleted = deleted.unwrap();
+    coordinate(&broker);
+    broker.script::<OffsetFetchRequest<'_>>(|asked| asked.answer(&OffsetFetchResponse::default()));
+    broker.script::<LeaveGroupRequest<'_>>(|asked| asked.answer(&LeaveGroupResponse::default()));
+    let admin = admin(&broker).await;
+    let places = [TopicPartition::new("t", 0)].into();
+    let offsets = admin.group_offsets("g", Some(&places)).await.unwrap();
+    assert!(offsets.values().all(Result::is_err) && offsets.len() == 1);
+    let name = MemberName::Id("m".to_owned());
+    let removed = admin.remove_group_members("g", [name]).await.unwrap();
+    assert!(removed.values().all(Result::is_err) && removed.len() == 1);
+    let deleted = admin.delete_topics(["t", "u"]).await.unwrap();
     assert!(deleted["t"].is_ok());
     let error = deleted["u"].as_ref().unwrap_err();
     assert_eq!(error.kind(), &ErrorKind::Protocol);
+}
+
+#[tokio::test(start_paused = true)]
+async fn members_that_left_one_by_one_are_told_though_the_next_one_is_not() {
+    let broker = FakeBroker::start(1).await.unwrap();
+    coordinate(&broker);
+    broker.script::<LeaveGroupRequest<'_>>(|asked| {
+        let request: LeaveGroupRequest<'_> = asked.request().unwrap();
+        let answer = asked.answer(&LeaveGroupResponse::default());
+        answer.filter(|_| request.member_id == "a")
+    });
+    broker.offers(ApiKey::LeaveGroup, 2);
+    let admin = admin(&broker).await;
+    let names = ["a", "b", "c"].map(|id| MemberName::Id(id.to_owned()));
+    let broken = broker
+        .fail(ApiKey::LeaveGroup, Fault::DisconnectBefore)
+        .after(1);
+    let removed = admin.remove_group_members("g", names.clone()).await;
+    let removed = removed.unwrap();
+    assert_eq!(broken.struck(), 1);
+    assert!(removed[&names[0]].is_ok());
+    for name in &names[1..] {
+        let error = removed[name].as_ref().unwrap_err();
+        assert_eq!(error.kind(), &ErrorKind::Network);
+    }
 }

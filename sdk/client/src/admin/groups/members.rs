@@ -6,7 +6,7 @@ use highwater_wire::Array;
 use highwater_wire::message::leave_group::MemberIdentity;
 use highwater_wire::message::{LeaveGroupRequest, LeaveGroupResponse};
 
-use crate::admin::errand::Errand;
+use crate::admin::errand::{Errand, all_failed, complete};
 use crate::admin::{Admin, Call, Operation, Results, ask, refused};
 use crate::connection::Connection;
 use crate::error::Result;
@@ -89,31 +89,43 @@ impl RemoveGroupMembers {
             };
             (name, refused(it.error_code, None))
         });
-        Ok(left.collect())
+        let mut results = left.collect();
+        complete(&mut results, &self.members);
+        Ok(results)
     }
 
     async fn one_by_one(&self, connection: &Connection) -> Result<Results<MemberName, ()>> {
         let mut results = Results::new();
         for name in &self.members {
-            let result = match name {
-                MemberName::Id(member_id) => {
-                    let request = LeaveGroupRequest {
-                        group_id: &self.group,
-                        member_id,
-                        members: Array::empty(),
-                    };
-                    let reply = ask(connection, &request, 0).await?;
-                    let answer: LeaveGroupResponse<'_> = reply.decode()?;
-                    refused(answer.error_code, None)
-                }
-                MemberName::Instance(_) => {
-                    let request = LeaveGroupRequest::default();
-                    ask(connection, &request, VERSION_MANY).await.map(drop)
+            let left = match self.one(connection, name).await {
+                Ok(left) => left,
+                Err(error) if results.is_empty() => return Err(error),
+                // Those that left would be unknown if they were asked to leave again.
+                Err(error) => {
+                    let rest = self.members.range(name..);
+                    results.extend(all_failed(rest, &error));
+                    break;
                 }
             };
-            results.insert(name.clone(), result);
+            results.insert(name.clone(), left);
         }
         Ok(results)
+    }
+
+    /// What came of one member; an error where that was not told.
+    async fn one(&self, connection: &Connection, name: &MemberName) -> Result<Result<()>> {
+        let MemberName::Id(member_id) = name else {
+            let request = LeaveGroupRequest::default();
+            return Ok(ask(connection, &request, VERSION_MANY).await.map(drop));
+        };
+        let request = LeaveGroupRequest {
+            group_id: &self.group,
+            member_id,
+            members: Array::empty(),
+        };
+        let reply = ask(connection, &request, 0).await?;
+        let answer: LeaveGroupResponse<'_> = reply.decode()?;
+        Ok(refused(answer.error_code, None))
     }
 }
 
