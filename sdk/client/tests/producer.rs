@@ -11,24 +11,22 @@ mod deadlines;
 mod errors;
 #[path = "producer/moves.rs"]
 mod moves;
-mod support;
 
 use std::time::Duration;
 
+use highwater::testing::{ApiKey, FakeBroker, Fault};
 use highwater::{
     Acks, Client, ErrorCode, ErrorKind, Producer, ProducerBuilder, Record, TryEnqueueError, Written,
 };
-use highwater_wire::ApiKey;
-use support::{Cluster, Fault};
 
 /// One broker and the topic `t`.
-async fn cluster(partitions: usize) -> Cluster {
-    let cluster = Cluster::start(1).await;
+async fn cluster(partitions: usize) -> FakeBroker {
+    let cluster = FakeBroker::start(1).await.unwrap();
     cluster.topic("t", partitions);
     cluster
 }
 
-async fn client(cluster: &Cluster) -> Client {
+async fn client(cluster: &FakeBroker) -> Client {
     let builder = Client::builder(cluster.bootstrap()).configure(|config| {
         config.retry_backoff = Duration::from_millis(1);
         config.reconnect_backoff = Duration::from_millis(1);
@@ -38,7 +36,7 @@ async fn client(cluster: &Cluster) -> Client {
 
 /// Set up as told.
 async fn producer_with(
-    cluster: &Cluster,
+    cluster: &FakeBroker,
     settings: impl FnOnce(ProducerBuilder) -> ProducerBuilder,
 ) -> Producer {
     let builder = client(cluster).await.producer();
@@ -46,17 +44,17 @@ async fn producer_with(
 }
 
 /// Batches of one record, so that many are in flight.
-async fn producer(cluster: &Cluster) -> Producer {
+async fn producer(cluster: &FakeBroker) -> Producer {
     producer_with(cluster, |builder| builder.batch_bytes(1)).await
 }
 
 /// What is not flushed stays.
-async fn lingering(cluster: &Cluster) -> Producer {
+async fn lingering(cluster: &FakeBroker) -> Producer {
     producer_with(cluster, |builder| builder.linger(Duration::from_secs(60))).await
 }
 
 /// So little memory, and batches of half of it.
-async fn narrow(cluster: &Cluster, buffer_bytes: usize) -> Producer {
+async fn narrow(cluster: &FakeBroker, buffer_bytes: usize) -> Producer {
     producer_with(cluster, |builder| {
         builder
             .batch_bytes(buffer_bytes / 2)
@@ -101,19 +99,17 @@ async fn survives(faults: &[Fault]) {
     for skip in [0, 3] {
         let cluster = cluster(1).await;
         let producer = producer(&cluster).await;
-        for _ in 0..skip {
-            cluster.fault(ApiKey::Produce, Fault::Refuse(ErrorCode::NotEnoughReplicas));
-        }
-        for fault in faults {
-            cluster.fault(ApiKey::Produce, *fault);
-        }
+        let refusal = Fault::Refuse(ErrorCode::NotEnoughReplicas);
+        cluster.fail(ApiKey::Produce, refusal).times(skip);
+        let fail = |fault: &Fault| cluster.fail(ApiKey::Produce, *fault);
+        let rules: Vec<_> = faults.iter().map(fail).collect();
         assert_eq!(
             send_numbers(&producer, "t", 40).await,
             offsets(40),
             "{faults:?}"
         );
         assert_eq!(cluster.values("t", 0), numbers(40), "{faults:?}");
-        assert_eq!(cluster.faults_left(), 0);
+        assert!(rules.iter().all(|rule| rule.struck() == 1), "{faults:?}");
     }
 }
 
@@ -125,19 +121,24 @@ async fn a_refusal_that_passes_is_retried_in_order() {
 
 #[tokio::test]
 async fn a_lost_connection_costs_neither_order_nor_duplicates() {
-    survives(&[Fault::Close]).await;
-    survives(&[Fault::DoAndClose]).await;
-    survives(&[Fault::DoAndClose, Fault::Close, Fault::DoAndClose]).await;
+    survives(&[Fault::DisconnectBefore]).await;
+    survives(&[Fault::DisconnectAfter]).await;
+    survives(&[
+        Fault::DisconnectAfter,
+        Fault::DisconnectBefore,
+        Fault::DisconnectAfter,
+    ])
+    .await;
 }
 
 #[tokio::test]
 async fn an_answer_cut_in_the_middle_of_its_frame_is_no_answer() {
-    survives(&[Fault::DoAndCut]).await;
+    survives(&[Fault::Cut]).await;
 }
 
 #[tokio::test]
 async fn a_wrong_correlation_id_breaks_the_connection_and_nothing_else() {
-    survives(&[Fault::DoAndMisname]).await;
+    survives(&[Fault::WrongCorrelation]).await;
 }
 
 #[tokio::test]
@@ -155,7 +156,7 @@ async fn a_sequence_error_bumps_the_epoch_and_goes_on() {
 async fn an_answer_that_does_not_come_breaks_the_connection_after_the_request_timeout() {
     let cluster = cluster(1).await;
     let producer = producer(&cluster).await;
-    cluster.fault(ApiKey::Produce, Fault::DoAndHang);
+    cluster.fail(ApiKey::Produce, Fault::Drop);
     let start = tokio::time::Instant::now();
     assert_eq!(send_numbers(&producer, "t", 10).await, offsets(10));
     assert!(start.elapsed() >= Duration::from_secs(30));
@@ -168,7 +169,7 @@ async fn a_record_that_cannot_be_delivered_fails_at_its_deadline() {
     let timeout = Duration::from_secs(5);
     let producer = producer_with(&cluster, |builder| builder.delivery_timeout(timeout)).await;
     for _ in 0..1000 {
-        cluster.fault(ApiKey::Produce, Fault::Refuse(ErrorCode::NotEnoughReplicas));
+        cluster.fail(ApiKey::Produce, Fault::Refuse(ErrorCode::NotEnoughReplicas));
     }
     let error = producer.send(Record::to("t").value("v")).await.unwrap_err();
     assert_eq!(error.kind(), &ErrorKind::Timeout);
@@ -182,7 +183,7 @@ async fn a_record_whose_answers_are_lost_may_have_been_written() {
     let timeout = Duration::from_secs(5);
     let producer = producer_with(&cluster, |builder| builder.delivery_timeout(timeout)).await;
     for _ in 0..1000 {
-        cluster.fault(ApiKey::Produce, Fault::DoAndClose);
+        cluster.fail(ApiKey::Produce, Fault::DisconnectAfter);
     }
     let error = producer.send(Record::to("t").value("v")).await.unwrap_err();
     assert_eq!(error.possibly_written(), Written::Maybe);
@@ -191,7 +192,7 @@ async fn a_record_whose_answers_are_lost_may_have_been_written() {
 
 #[tokio::test]
 async fn batches_follow_their_partition_to_its_new_leader() {
-    let cluster = Cluster::start(2).await;
+    let cluster = FakeBroker::start(2).await.unwrap();
     cluster.topic("t", 1);
     let producer = producer(&cluster).await;
     let mut all = Vec::new();
@@ -216,7 +217,7 @@ async fn batches_follow_their_partition_to_its_new_leader() {
 #[tokio::test]
 async fn a_batch_too_large_for_the_broker_is_split() {
     let cluster = cluster(1).await;
-    cluster.state.lock().unwrap().message_bytes_max = 500;
+    cluster.message_bytes_max(500);
     let producer = lingering(&cluster).await;
     let mut acks = Vec::new();
     for number in 0..40u32 {
@@ -267,7 +268,7 @@ async fn without_acknowledgements_a_record_is_done_when_it_is_written() {
             .unwrap();
         assert_eq!(placed.offset, None);
     }
-    assert_eq!(cluster.count(ApiKey::InitProducerId), 0);
+    assert_eq!(cluster.requests(ApiKey::InitProducerId), 0);
 }
 
 #[tokio::test]
@@ -326,7 +327,7 @@ async fn shutdown_delivers_what_was_enqueued_and_refuses_the_rest() {
 async fn shutdown_gives_up_at_its_deadline() {
     let cluster = cluster(1).await;
     let producer = producer(&cluster).await;
-    cluster.fault(ApiKey::Produce, Fault::DoAndHang);
+    cluster.fail(ApiKey::Produce, Fault::Drop);
     let ack = producer.enqueue(Record::to("t").value("v")).await.unwrap();
     let report = producer.shutdown(Duration::from_secs(3)).await;
     assert_eq!((report.acked, report.failed, report.abandoned), (0, 0, 1));
@@ -344,7 +345,7 @@ async fn what_was_enqueued_is_sent_though_the_producer_is_dropped() {
 
 #[tokio::test(start_paused = true)]
 async fn an_unknown_topic_is_an_error_and_not_a_wait_for_ever() {
-    let cluster = Cluster::start(1).await;
+    let cluster = FakeBroker::start(1).await.unwrap();
     let client = client(&cluster).await;
     let error = client.partition_count("nowhere").await.unwrap_err();
     assert_eq!(error.code(), Some(ErrorCode::UnknownTopicOrPartition));
@@ -359,7 +360,7 @@ async fn new_partitions_are_used_once_metadata_tells_of_them() {
     cluster.grow("t", 4);
     // Any refusal about the leader has metadata looked up again.
     while topic.partition_count() == 1 {
-        cluster.fault(
+        cluster.fail(
             ApiKey::Produce,
             Fault::Refuse(ErrorCode::NotLeaderOrFollower),
         );
@@ -376,18 +377,16 @@ async fn new_partitions_are_used_once_metadata_tells_of_them() {
 #[tokio::test]
 async fn an_older_broker_is_spoken_to_in_its_own_versions() {
     let cluster = cluster(1).await;
-    {
-        let mut state = cluster.state.lock().unwrap();
-        let old = [
-            (ApiKey::ApiVersions, 0),
-            (ApiKey::Produce, 3),
-            (ApiKey::Metadata, 4),
-        ];
-        state.offered.extend(old);
+    for (api, highest) in [
+        (ApiKey::ApiVersions, 0),
+        (ApiKey::Produce, 3),
+        (ApiKey::Metadata, 4),
+    ] {
+        cluster.offers(api, highest);
     }
     let producer = producer(&cluster).await;
     assert_eq!(send_numbers(&producer, "t", 5).await, offsets(5));
-    let seen = cluster.state.lock().unwrap().seen.clone();
+    let seen = cluster.seen();
     assert!(seen.contains(&(0, ApiKey::Produce, 3)));
     assert!(seen.contains(&(0, ApiKey::ApiVersions, 0)));
 }
@@ -395,12 +394,7 @@ async fn an_older_broker_is_spoken_to_in_its_own_versions() {
 #[tokio::test]
 async fn a_broker_without_a_common_version_is_a_clear_error() {
     let cluster = cluster(1).await;
-    cluster
-        .state
-        .lock()
-        .unwrap()
-        .offered
-        .insert(ApiKey::Produce, 2);
+    cluster.offers(ApiKey::Produce, 2);
     let timeout = Duration::from_millis(300);
     let producer = producer_with(&cluster, |builder| builder.delivery_timeout(timeout)).await;
     let error = producer.send(Record::to("t").value("v")).await.unwrap_err();

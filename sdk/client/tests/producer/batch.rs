@@ -6,10 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use highwater::partitioner::{Choice, Partitioner, TopicView};
+use highwater::testing::{ApiKey, Fault};
 use highwater::{ErrorCode, ErrorKind, Record, Rule, TryEnqueueError};
-use highwater_wire::ApiKey;
 
-use super::support::Fault;
 use super::{cluster, lingering, narrow, numbers, offsets, producer, producer_with};
 
 #[tokio::test]
@@ -42,7 +41,7 @@ async fn a_batch_without_records_is_acknowledged_at_once() {
     let cluster = cluster(1).await;
     let producer = lingering(&cluster).await;
     assert!(producer.send_batch([]).await.unwrap().is_empty());
-    assert_eq!(cluster.count(ApiKey::Produce), 0);
+    assert_eq!(cluster.requests(ApiKey::Produce), 0);
 }
 
 #[tokio::test]
@@ -50,8 +49,8 @@ async fn a_batch_goes_over_many_batches_of_the_wire_and_keeps_its_order_through_
     let cluster = cluster(1).await;
     // One record each.
     let producer = producer(&cluster).await;
-    for fault in [Fault::DoAndClose, Fault::Close, Fault::DoAndCut] {
-        cluster.fault(ApiKey::Produce, fault);
+    for fault in [Fault::DisconnectAfter, Fault::DisconnectBefore, Fault::Cut] {
+        cluster.fail(ApiKey::Produce, fault);
     }
     let values = numbers(90);
     let records = values.iter().map(|value| Record::to("t").value(value));
@@ -74,12 +73,12 @@ async fn many_tasks_share_a_producer_and_each_keeps_its_order() {
     // The broker that forgot comes first: what it may have written before, nobody could tell apart.
     for fault in [
         Fault::Refuse(ErrorCode::OutOfOrderSequenceNumber),
-        Fault::DoAndClose,
+        Fault::DisconnectAfter,
         Fault::Refuse(ErrorCode::NotEnoughReplicas),
-        Fault::DoAndMisname,
-        Fault::Close,
+        Fault::WrongCorrelation,
+        Fault::DisconnectBefore,
     ] {
-        cluster.fault(ApiKey::Produce, fault);
+        cluster.fail(ApiKey::Produce, fault);
     }
     let tasks = (0..TASKS).map(|task| {
         let producer = producer.clone();
@@ -244,7 +243,7 @@ async fn a_topic_that_nobody_tells_of_is_waited_for_once_and_all_of_them_no_long
     producer.flush().await;
     first.await.unwrap();
     for _ in 0..100 {
-        cluster.fault(ApiKey::Metadata, Fault::DoAndHang);
+        cluster.fail(ApiKey::Metadata, Fault::Drop);
     }
     let start = tokio::time::Instant::now();
     let topics = ["gone", "t", "lost"];
@@ -262,7 +261,7 @@ async fn a_topic_that_nobody_tells_of_is_waited_for_once_and_all_of_them_no_long
 async fn a_batch_that_gets_no_memory_says_how_far_it_came() {
     let cluster = cluster(1).await;
     let producer = narrow(&cluster, 8192).await;
-    cluster.fault(ApiKey::Produce, Fault::DoAndHang);
+    cluster.fail(ApiKey::Produce, Fault::Drop);
     let value = vec![7; 1000];
     let start = tokio::time::Instant::now();
     let records = (0..100).map(|_| Record::to("t").value(&value));

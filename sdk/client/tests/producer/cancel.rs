@@ -6,10 +6,9 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
+use highwater::testing::{ApiKey, FakeBroker, Fault};
 use highwater::{Client, Producer, Record};
-use highwater_wire::ApiKey;
 
-use super::support::{Cluster, Fault};
 use super::{client, cluster, narrow, producer_with};
 
 const BUFFER: usize = 8192;
@@ -35,7 +34,7 @@ async fn drop_after<F: Future>(polls: usize, future: F) -> Option<F::Output> {
 }
 
 /// The producer is as good as new: all memory is there, and a record goes through.
-async fn is_well(cluster: &Cluster, producer: &Producer) {
+async fn is_well(cluster: &FakeBroker, producer: &Producer) {
     producer.flush().await;
     drop(producer.reserve(BUFFER).await.unwrap());
     let before = cluster.values("t", 0).len();
@@ -68,7 +67,7 @@ async fn at_each_await_lingering<T>(linger: Duration, call: impl AsyncFn(&Produc
         })
         .await;
         // Something is on its way that holds memory, and its first answer is lost.
-        cluster.fault(ApiKey::Produce, Fault::DoAndClose);
+        cluster.fail(ApiKey::Produce, Fault::DisconnectAfter);
         let first = producer.enqueue(Record::to("t").value(&[1; 3000])).await;
         let first = first.unwrap();
         let done = drop_after(polls, call(&producer)).await.is_some();
@@ -171,7 +170,7 @@ async fn a_dropped_shutdown_leaves_the_producer_closed_and_its_records_on_their_
     for polls in 0..1000 {
         let cluster = cluster(1).await;
         let producer = producer_with(&cluster, |builder| builder).await;
-        cluster.fault(ApiKey::Produce, Fault::DoAndClose);
+        cluster.fail(ApiKey::Produce, Fault::DisconnectAfter);
         let ack = producer.enqueue(Record::to("t").value("v")).await.unwrap();
         let shutdown = producer.shutdown(Duration::from_secs(60));
         let done = drop_after(polls, shutdown).await.is_some();
@@ -232,7 +231,7 @@ async fn a_dropped_wait_for_an_acknowledgement_leaves_it_to_whoever_waits_next()
     for polls in 0..1000 {
         let cluster = cluster(1).await;
         let producer = narrow(&cluster, BUFFER).await;
-        cluster.fault(ApiKey::Produce, Fault::DoAndClose);
+        cluster.fail(ApiKey::Produce, Fault::DisconnectAfter);
         let mut one = producer.enqueue(Record::to("t").value("a")).await.unwrap();
         let records = ["b", "c"].map(|value| Record::to("t").value(value));
         let mut many = producer.enqueue_batch(records).await;
@@ -296,7 +295,7 @@ async fn a_dropped_question_for_metadata_may_be_asked_again_and_keeps_nobody_wai
     for polls in 0..1000 {
         let cluster = cluster(3).await;
         let client = client(&cluster).await;
-        cluster.fault(ApiKey::Metadata, Fault::DoAndClose);
+        cluster.fail(ApiKey::Metadata, Fault::DisconnectAfter);
         let first = drop_after(polls, client.partition_count("t")).await;
         let done = first.is_some_and(|count| count.unwrap() == 3);
         let both = tokio::join!(client.partition_count("t"), client.partition_count("t"));

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
+use highwater::testing::{ApiKey, Fault};
 use highwater::{ErrorKind, Record, TryEnqueueError, Written};
-use highwater_wire::ApiKey;
 use tokio::time::Instant;
 
-use super::support::Fault;
 use super::{cluster, narrow, producer_with};
 
 #[tokio::test(start_paused = true)]
@@ -21,7 +20,7 @@ async fn a_silent_broker_keeps_a_record_no_longer_than_its_delivery_timeout() {
             .buffer_bytes(8192)
     })
     .await;
-    cluster.fault(ApiKey::Produce, Fault::DoAndHang);
+    cluster.fail(ApiKey::Produce, Fault::Drop);
     let start = Instant::now();
     let error = producer.send(Record::to("t").value("v")).await.unwrap_err();
     assert_eq!(start.elapsed(), timeout);
@@ -71,7 +70,7 @@ async fn a_batch_that_is_closed_for_a_record_without_memory_does_not_linger() {
 async fn memory_that_does_not_come_back_is_waited_for_until_the_deadline() {
     let cluster = cluster(1).await;
     let producer = narrow(&cluster, 8192).await;
-    cluster.fault(ApiKey::Produce, Fault::DoAndHang);
+    cluster.fail(ApiKey::Produce, Fault::Drop);
     let value = vec![1; 3000];
     let record = || Record::to("t").value(&value);
     let taken = [
@@ -99,7 +98,7 @@ async fn a_topic_that_nobody_tells_of_is_waited_for_until_the_deadline() {
     let cluster = cluster(1).await;
     let producer = narrow(&cluster, 8192).await;
     for _ in 0..100 {
-        cluster.fault(ApiKey::Metadata, Fault::DoAndHang);
+        cluster.fail(ApiKey::Metadata, Fault::Drop);
     }
     let start = Instant::now();
     let error = producer.topic("t").await.unwrap_err();

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
+use highwater::testing::{ApiKey, Fault};
 use highwater::{Codec, Compression, Error, ErrorCode, ErrorKind, Record, Written};
-use highwater_wire::ApiKey;
 
-use super::support::Fault;
 use super::{cluster, lingering, numbers, producer_with};
 
 /// The record that an error is about, as key, value, and how many headers there are.
@@ -24,7 +23,7 @@ async fn a_refused_record_comes_back_with_its_error() {
         })
         .await;
         let code = ErrorCode::TopicAuthorizationFailed;
-        cluster.fault(ApiKey::Produce, Fault::Refuse(code));
+        cluster.fail(ApiKey::Produce, Fault::Refuse(code));
         let values = numbers(100);
         let records = values.iter().map(|value| {
             let record = Record::to("t").partition(2).timestamp_ms(77);
@@ -57,7 +56,7 @@ async fn a_record_that_expires_in_flight_comes_back_with_its_error() {
     let cluster = cluster(1).await;
     let timeout = Duration::from_secs(5);
     let producer = producer_with(&cluster, |builder| builder.delivery_timeout(timeout)).await;
-    cluster.fault(ApiKey::Produce, Fault::DoAndHang);
+    cluster.fail(ApiKey::Produce, Fault::Drop);
     let record = Record::to("t").maybe_key(None).value("v");
     let error = producer.send(record).await.unwrap_err();
     assert_eq!(error.possibly_written(), Written::Maybe);
@@ -70,7 +69,7 @@ async fn a_record_that_was_never_sent_comes_back_with_its_error() {
     let cluster = cluster(1).await;
     let producer = lingering(&cluster).await;
     for _ in 0..100 {
-        cluster.fault(ApiKey::Produce, Fault::Close);
+        cluster.fail(ApiKey::Produce, Fault::DisconnectBefore);
     }
     let records = ["a", "b"].map(|key| Record::to("t").key(key));
     let ack = producer.enqueue_batch(records).await;

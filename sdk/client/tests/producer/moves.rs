@@ -1,21 +1,69 @@
 //! Leaders and topics that change while records are on their way.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use highwater::testing::wire::Array;
+use highwater::testing::wire::message::produce::{
+    LeaderIdAndEpoch, PartitionProduceResponse, TopicProduceResponse,
+};
+use highwater::testing::wire::message::{ProduceRequest, ProduceResponse};
+use highwater::testing::{ApiKey, FakeBroker, Fault};
 use highwater::{Client, ErrorCode, ErrorKind, Record, TryEnqueueError};
-use highwater_wire::ApiKey;
 
-use super::support::{Cluster, Fault};
 use super::{cluster, numbers, offsets, producer, producer_with, send_numbers};
+
+/// The leader of partition 0 of the topic `t`, and its epoch: who does not lead it names it when it refuses (KIP-951).
+#[derive(Clone)]
+struct Leader(Arc<Mutex<(i32, i32)>>);
+
+impl Leader {
+    /// Broker 0 leads.
+    fn hinted(cluster: &FakeBroker) -> Self {
+        let leader = Self(Arc::new(Mutex::new((0, 1))));
+        let hint = leader.clone();
+        cluster.script::<ProduceRequest<'_>>(move |asked| {
+            let (leader_id, leader_epoch) = *hint.0.lock().unwrap();
+            if asked.broker == leader_id {
+                return None;
+            }
+            let request: ProduceRequest<'_> = asked.request().unwrap();
+            let responses = request.topic_data.iter().map(|topic| TopicProduceResponse {
+                name: topic.name,
+                topic_id: topic.topic_id,
+                partition_responses: Array::from([PartitionProduceResponse {
+                    error_code: ErrorCode::NotLeaderOrFollower.id(),
+                    base_offset: -1,
+                    current_leader: LeaderIdAndEpoch {
+                        leader_id,
+                        leader_epoch,
+                    },
+                    ..PartitionProduceResponse::default()
+                }]),
+            });
+            asked.answer(&ProduceResponse {
+                responses: responses.collect(),
+                ..ProduceResponse::default()
+            })
+        });
+        leader
+    }
+
+    fn moves(&self, cluster: &FakeBroker, to: i32) {
+        let mut leader = self.0.lock().unwrap();
+        *leader = (to, leader.1 + 1);
+        cluster.move_leader("t", 0, to);
+    }
+}
 
 #[tokio::test(start_paused = true)]
 async fn a_leader_that_a_refusal_names_is_followed_without_metadata() {
-    let cluster = Cluster::start(2).await;
+    let cluster = FakeBroker::start(2).await.unwrap();
     cluster.topic("t", 1);
-    cluster.state.lock().unwrap().hints = true;
+    let leader = Leader::hinted(&cluster);
     let producer = producer(&cluster).await;
     assert_eq!(send_numbers(&producer, "t", 1).await, offsets(1));
-    cluster.freeze_metadata();
+    cluster.fail(ApiKey::Metadata, Fault::Drop).always();
     let values = numbers(31);
     let mut acks = Vec::new();
     for (number, value) in values.iter().enumerate().skip(1) {
@@ -25,7 +73,7 @@ async fn a_leader_that_a_refusal_names_is_followed_without_metadata() {
             // Five are in flight, or soon will be.
             tokio::task::yield_now().await;
             let to = i32::try_from((number / 10 + 1) % 2).unwrap();
-            cluster.move_leader("t", 0, to);
+            leader.moves(&cluster, to);
         }
     }
     for (ack, offset) in acks.into_iter().zip(&offsets(31)[1..]) {
@@ -42,15 +90,18 @@ async fn a_leader_that_moves_while_the_epoch_is_bumped_costs_neither_order_nor_d
         ErrorCode::NotLeaderOrFollower,
     ] {
         for hints in [false, true] {
-            let cluster = Cluster::start(2).await;
+            let cluster = FakeBroker::start(2).await.unwrap();
             cluster.topic("t", 1);
-            cluster.state.lock().unwrap().hints = hints;
+            let leader = hints.then(|| Leader::hinted(&cluster));
             let producer = producer(&cluster).await;
             assert_eq!(send_numbers(&producer, "t", 1).await, offsets(1));
-            cluster.fault(ApiKey::Produce, Fault::DoAndClose);
-            cluster.fault(ApiKey::Produce, Fault::Refuse(code));
-            cluster.fault(ApiKey::Produce, Fault::DoAndMisname);
-            cluster.move_leader("t", 0, 1);
+            cluster.fail(ApiKey::Produce, Fault::DisconnectAfter);
+            cluster.fail(ApiKey::Produce, Fault::Refuse(code));
+            cluster.fail(ApiKey::Produce, Fault::WrongCorrelation);
+            match leader {
+                Some(leader) => leader.moves(&cluster, 1),
+                None => cluster.move_leader("t", 0, 1),
+            }
             let acked = send_numbers(&producer, "t", 20).await;
             assert_eq!(acked, &offsets(21)[1..], "{code}, hints {hints}");
             let values = cluster.values("t", 0);
@@ -65,8 +116,7 @@ async fn a_topic_that_is_made_again_is_written_from_its_start() {
     for version in [13, 12] {
         let cluster = cluster(1).await;
         let offered = |version| {
-            let mut state = cluster.state.lock().unwrap();
-            state.offered.insert(ApiKey::Produce, version);
+            cluster.offers(ApiKey::Produce, version);
         };
         offered(version);
         let producer = producer(&cluster).await;
@@ -82,12 +132,12 @@ async fn records_wait_for_a_topic_that_is_gone_for_a_while() {
     let cluster = cluster(1).await;
     let producer = producer(&cluster).await;
     assert_eq!(send_numbers(&producer, "t", 3).await, offsets(3));
-    cluster.delete("t");
+    cluster.remove("t");
     let values = numbers(10);
     let records = values.iter().map(|value| Record::to("t").value(value));
     let ack = producer.enqueue_batch(records).await;
-    let asked = cluster.count(ApiKey::Metadata);
-    while cluster.count(ApiKey::Metadata) < asked + 2 {
+    let asked = cluster.requests(ApiKey::Metadata);
+    while cluster.requests(ApiKey::Metadata) < asked + 2 {
         tokio::task::yield_now().await;
     }
     assert!(ack.outcomes().all(|outcome| outcome.is_none()));
@@ -110,7 +160,7 @@ async fn what_waits_for_a_partition_that_is_gone_is_not_forgotten() {
     let record = |partition| Record::new().partition(partition).value("v");
     let lost = topic.enqueue(record(2)).await.unwrap();
     cluster.topic("t", 1);
-    cluster.fault(
+    cluster.fail(
         ApiKey::Produce,
         Fault::Refuse(ErrorCode::NotLeaderOrFollower),
     );
@@ -129,7 +179,7 @@ async fn what_waits_for_a_partition_that_is_gone_is_not_forgotten() {
 
 #[tokio::test(start_paused = true)]
 async fn a_partition_that_moves_to_a_broker_whose_sender_has_ended_is_sent_there_all_the_same() {
-    let cluster = Cluster::start(2).await;
+    let cluster = FakeBroker::start(2).await.unwrap();
     cluster.topic("t", 2);
     let producer = producer(&cluster).await;
     for partition in 0..2 {
@@ -162,10 +212,10 @@ async fn a_leader_that_is_not_among_the_brokers_is_waited_for_with_pauses() {
         error.to_string().contains("broker 9 is not among"),
         "{error}"
     );
-    let asked = cluster.count(ApiKey::Metadata);
+    let asked = cluster.requests(ApiKey::Metadata);
     assert!((10..50).contains(&asked), "{asked} times in 20 s");
     let ack = producer.enqueue(record()).await.unwrap();
-    while cluster.count(ApiKey::Metadata) < asked + 3 {
+    while cluster.requests(ApiKey::Metadata) < asked + 3 {
         tokio::time::advance(Duration::from_millis(50)).await;
     }
     cluster.move_leader("t", 0, 0);
@@ -179,7 +229,7 @@ async fn records_for_a_topic_that_stays_away_fail_at_their_deadline_and_say_why(
     let client = Client::builder(cluster.bootstrap()).connect();
     let producer = client.await.unwrap().producer().build().await.unwrap();
     assert_eq!(send_numbers(&producer, "t", 1).await, offsets(1));
-    cluster.delete("t");
+    cluster.remove("t");
     let start = tokio::time::Instant::now();
     let error = producer.send(Record::to("t").value("v")).await.unwrap_err();
     assert_eq!(error.kind(), &ErrorKind::Timeout);
@@ -223,7 +273,7 @@ async fn partitions_that_are_added_take_their_share_of_a_batch() {
     let producer = producer(&cluster).await;
     let topic = producer.topic("t").await.unwrap();
     cluster.grow("t", 3);
-    cluster.fault(
+    cluster.fail(
         ApiKey::Produce,
         Fault::Refuse(ErrorCode::NotLeaderOrFollower),
     );
