@@ -226,6 +226,14 @@ impl File {
         }
     }
 
+    /// Makes what was written durable, and waits for it: for a thread of the pool.
+    pub(crate) fn sync_here(&self) -> io::Result<()> {
+        match &self.inner.backing {
+            Backing::Machine(file) => file.sync_data(),
+            Backing::Sim(_) => unreachable!("a simulated disk is synced by its world"),
+        }
+    }
+
     /// Forgets what the page cache holds of the file from `position` on and need not write: the next read comes from the
     /// disk. After a failed sync the cache shows bytes that the disk never got, and calls them clean; what was written
     /// and not yet written back stays (`posix_fadvise` with `DONTNEED`).

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::bell::Receiving;
 use crate::clock::Sleep;
-use crate::file::{Entry, File, OpenOptions, Space};
+use crate::file::{Backing, Entry, File, OpenOptions, Space};
 use crate::file_system::FileSystem;
 use crate::local::{Either, Permit, race};
 use crate::shard::ShardId;
@@ -246,6 +246,18 @@ impl Reactor {
     /// error nothing is known about any of it: the next success promises nothing about these bytes.
     pub async fn sync_data(&self, file: &File) -> io::Result<()> {
         ask!(self, world => world.sync_data(file).await)
+    }
+
+    /// [`Self::sync_data`] for what is much and not urgent, by the blocking pool: writing back costs the processor something, and
+    /// the ring's workers do it in the shard's own short turns.
+    pub async fn sync_much(&self, file: &File) -> io::Result<()> {
+        match file.backing() {
+            Backing::Machine(_) => {
+                let file = file.clone();
+                self.unblock(move || file.sync_here()).await
+            }
+            Backing::Sim(_) => self.sync_data(file).await,
+        }
     }
 
     /// Brings a range into the page cache; returns at once when it is there.

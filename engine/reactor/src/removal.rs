@@ -29,6 +29,13 @@ impl Reactor {
         Ok(())
     }
 
+    /// Closes a file that may be large and has no name any more; its space has been given back when this resolves. Dropped
+    /// before, that may hold the shard up.
+    pub async fn close_large_file(&self, file: File) {
+        let turn = self.slow_turn().await;
+        self.unblock_slow(&turn, move || drop(file)).await;
+    }
+
     /// [`Self::remove_dir_all`], for a directory whose files may be large and many: one after the other. Dropped half-way, some
     /// of it is gone.
     ///

@@ -131,6 +131,17 @@ pub async fn clean(
     Ok(done?.then_some(tally))
 }
 
+/// How the cleaning of a group ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Group {
+    /// What is left of it has taken its place.
+    Swapped,
+    /// There was nothing to clean: it is as it was.
+    Kept,
+    /// The log is not what it was.
+    GivenUp,
+}
+
 struct Cleaning<'a, A> {
     reactor: &'a Reactor,
     log: &'a A,
@@ -168,13 +179,13 @@ impl<A: Access> Cleaning<'_, A> {
                 mapped_end,
                 last_batches: self.log.last_batches(),
             };
-            let base = group[0].base;
             let cleaned = self
                 .clean_group(group, Arc::new(terms), &mut transactions)
                 .await;
-            if !matches!(cleaned, Ok(true)) {
-                self.log.with(|log| log.drop_output(base));
-                return cleaned;
+            match cleaned {
+                Ok(Group::Swapped | Group::Kept) => {}
+                Ok(Group::GivenUp) => return Ok(false),
+                Err(error) => return Err(error),
             }
             rest = after;
         }
@@ -221,23 +232,47 @@ impl<A: Access> Cleaning<'_, A> {
         Ok(Some(upper))
     }
 
-    /// Cleans a group of segments into one; `Ok(false)` when it was given up.
+    /// Cleans a group of segments into one.
     async fn clean_group(
         &mut self,
         group: &[Finished],
         terms: Arc<Terms>,
         transactions: &mut Transactions,
-    ) -> Result<bool, Error> {
-        let Some(output) = self.log.with(|log| log.begin_output(group[0].base)) else {
-            return Ok(false);
+    ) -> Result<Group, Error> {
+        let base = group[0].base;
+        let Some(output) = self.log.with(|log| log.begin_output(base)) else {
+            return Ok(Group::GivenUp);
         };
-        let mut output = output?;
+        let output = match output {
+            Ok(output) => output,
+            Err(error) => {
+                self.log.with(|log| log.drop_output(base));
+                return Err(error);
+            }
+        };
+        // Whoever closes it last, when it has lost its name, gives its space back.
+        let held = output.files.log.clone();
+        let cleaned = self.clean_into(output, group, terms, transactions).await;
+        if !matches!(cleaned, Ok(Group::Swapped)) {
+            self.log.with(|log| log.drop_output(base));
+            self.reactor.close_large_file(held).await;
+        }
+        cleaned
+    }
+
+    async fn clean_into(
+        &mut self,
+        mut output: Output,
+        group: &[Finished],
+        terms: Arc<Terms>,
+        transactions: &mut Transactions,
+    ) -> Result<Group, Error> {
         for segment in group {
             let Some(source) = self.log.with(|log| log.source(segment, Offset::ZERO)) else {
-                return Ok(false);
+                return Ok(Group::GivenUp);
             };
             let Some(mut source) = source? else {
-                return Ok(false);
+                return Ok(Group::GivenUp);
             };
             while source.has_more() {
                 let (terms, mut met) = (Arc::clone(&terms), std::mem::take(transactions));
@@ -256,7 +291,7 @@ impl<A: Access> Cleaning<'_, A> {
                     output.synced(bytes);
                 }
                 if self.log.with(|_| ()).is_none() {
-                    return Ok(false);
+                    return Ok(Group::GivenUp);
                 }
             }
             self.done.segments += 1;
@@ -265,8 +300,7 @@ impl<A: Access> Cleaning<'_, A> {
         self.done.bytes_kept += output.bytes;
         let needed = transactions.take_needed();
         if group.len() == 1 && !output.has_changed {
-            let base = output.base;
-            return Ok(self.log.with(|log| log.drop_output(base)).is_some());
+            return Ok(Group::Kept);
         }
         let (output, written) = self
             .elsewhere(move |_| {
@@ -284,7 +318,7 @@ impl<A: Access> Cleaning<'_, A> {
         if !needed.is_empty() {
             let bytes = needed.as_bytes();
             let Some(written) = self.log.with(|log| log.write_aborted(*base, bytes)) else {
-                return Ok(false);
+                return Ok(Group::GivenUp);
             };
             finished.push(written?);
         }
@@ -296,7 +330,7 @@ impl<A: Access> Cleaning<'_, A> {
             swapped.map(|swapped| swapped.then(|| (log.dir.clone(), log.fence.clone())))
         });
         let Some((dir, fence)) = swapped.transpose()?.flatten() else {
-            return Ok(false);
+            return Ok(Group::GivenUp);
         };
         self.done.segments_written += 1;
         let synced = self.reactor.sync_dir(&dir).await;
@@ -309,7 +343,7 @@ impl<A: Access> Cleaning<'_, A> {
                 source,
             }
         })?;
-        Ok(true)
+        Ok(Group::Swapped)
     }
 
     /// Has a slice of work done on the blocking pool.
@@ -332,7 +366,7 @@ impl<A: Access> Cleaning<'_, A> {
     }
 
     async fn sync(&self, file: &File) -> Result<(), Error> {
-        let synced = self.reactor.sync_data(file).await;
+        let synced = self.reactor.sync_much(file).await;
         synced.map_err(|source| {
             let reason = format!("cannot sync {}: {source}", file.path().display());
             self.log.with(|log| log.fence.raise(&reason));
