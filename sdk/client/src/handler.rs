@@ -6,9 +6,11 @@
 //! The shape is that of sarama's `ConsumerGroupHandler`; but claims come and go one by one where the group is cooperative, and
 //! those that stay are not disturbed.
 //!
-//! ```no_run
+//! ```
+//! use highwater::Error;
 //! use highwater::handler::{Claim, Cleanup, GroupHandler, Session};
-//! use highwater::{Client, Error};
+//! # use highwater::{OffsetReset, Record};
+//! # static READ: tokio::sync::Notify = tokio::sync::Notify::const_new();
 //!
 //! struct Billing;
 //!
@@ -19,6 +21,7 @@
 //!         while let Some(record) = claim.next().await? {
 //!             println!("{} {}: {:?}", claim.partition(), record.offset(), record.value());
 //!             session.mark(&record);
+//! #           READ.notify_one();
 //!         }
 //!         Ok(())
 //!     }
@@ -29,8 +32,18 @@
 //!     }
 //! }
 //!
-//! # async fn example(client: Client, shutdown: impl Future<Output = ()>) -> highwater::Result<()> {
-//! client.group("billing").topics(["orders"]).run_until(Billing, shutdown).await?;
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> highwater::Result<()> {
+//! # let cluster = highwater::testing::TestCluster::builder().topic("orders", 3).start().await?;
+//! # let client = cluster.client();
+//! # client.producer().build().await?.send(Record::to("orders").value("paid")).await?;
+//! # let shutdown = READ.notified();
+//! client
+//!     .group("billing")
+//!     .topics(["orders"])
+//! #   .consumer(|it| it.offset_reset(OffsetReset::Earliest))
+//!     .run_until(Billing, shutdown)
+//!     .await?;
 //! # Ok(())
 //! # }
 //! ```

@@ -86,14 +86,26 @@
 //! function for each record with [`for_each`](handler::GroupBuilder::for_each), in order for each key, with retries and dead
 //! letters. See [`handler`].
 //!
-//! ```no_run
+//! ```
 //! # use std::time::Duration;
-//! # use highwater::{Backoff, Client, ConsumerRecord};
-//! # async fn charge(record: ConsumerRecord) -> Result<(), std::io::Error> { Ok(()) }
-//! # async fn example(client: Client, shutdown: impl Future<Output = ()>) -> highwater::Result<()> {
+//! # use highwater::{Backoff, ConsumerRecord, OffsetReset, Record};
+//! # static CHARGED: tokio::sync::Notify = tokio::sync::Notify::const_new();
+//! # async fn charge(order: ConsumerRecord) -> Result<(), std::io::Error> {
+//! #     assert_eq!(order.value(), Some(&b"paid"[..]));
+//! #     CHARGED.notify_one();
+//! #     Ok(())
+//! # }
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> highwater::Result<()> {
+//! # let cluster = highwater::testing::TestCluster::builder();
+//! # let cluster = cluster.topic("orders", 3).topic("orders.DLT", 1).start().await?;
+//! # let client = cluster.client();
+//! # client.producer().build().await?.send(Record::to("orders").value("paid")).await?;
+//! # let shutdown = CHARGED.notified();
 //! client
 //!     .group("billing")
 //!     .topics(["orders"])
+//! #   .consumer(|it| it.offset_reset(OffsetReset::Earliest))
 //!     .for_each(16, |order| charge(order))
 //!     .retry(Backoff::exponential(Duration::from_millis(100)..Duration::from_secs(10)), 5)
 //!     .dead_letter("orders.DLT")

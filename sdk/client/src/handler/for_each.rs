@@ -36,15 +36,28 @@ const WORKERS_MAX: usize = 4096;
 
 /// Sets up a function that is called for each record; see [`GroupBuilder::for_each`].
 ///
-/// ```no_run
+/// ```
 /// # use std::time::Duration;
-/// # use highwater::{Backoff, Client, ConsumerRecord};
-/// # async fn charge(record: ConsumerRecord) -> Result<(), std::io::Error> { Ok(()) }
-/// # async fn example(client: Client, shutdown: impl Future<Output = ()>) -> highwater::Result<()> {
+/// # use highwater::{Backoff, ConsumerRecord, OffsetReset, Record};
+/// # static CHARGED: tokio::sync::Notify = tokio::sync::Notify::const_new();
+/// # async fn charge(order: ConsumerRecord) -> Result<(), std::io::Error> {
+/// #     assert_eq!(order.value(), Some(&b"paid"[..]));
+/// #     CHARGED.notify_one();
+/// #     Ok(())
+/// # }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> highwater::Result<()> {
+/// # let cluster = highwater::testing::TestCluster::builder().topic("orders", 3);
+/// # let cluster = cluster.topic("orders-retry-1m", 1).topic("orders-retry-10m", 1);
+/// # let cluster = cluster.topic("orders.DLT", 1).start().await?;
+/// # let client = cluster.client();
+/// # client.producer().build().await?.send(Record::to("orders").value("paid")).await?;
+/// # let shutdown = CHARGED.notified();
 /// let (ms, minute) = (Duration::from_millis(1), Duration::from_secs(60));
 /// client
 ///     .group("billing")
 ///     .topics(["orders"])
+/// #   .consumer(|it| it.offset_reset(OffsetReset::Earliest))
 ///     .for_each(16, |order| charge(order))
 ///     .retry(Backoff::exponential(100 * ms..1000 * ms), 3)
 ///     .retry_topics([("orders-retry-1m", minute), ("orders-retry-10m", 10 * minute)])
