@@ -160,8 +160,8 @@ impl Log {
         })
     }
 
-    /// Appends a batch, whose base offset must be [`Log::end_offset`], by one write into the page cache; two where it begins in
-    /// a block that a sync is or was at work on.
+    /// Appends a batch, whose base offset must be [`Log::end_offset`], by one write into the page cache, which goes on with
+    /// zeros to the end of the block of the file that it enters.
     ///
     /// # Errors
     /// Nothing is appended then: [`Error::Full`] (may go through later), [`Error::TooLarge`], [`Error::Failed`] and
@@ -379,17 +379,18 @@ impl Log {
         self.errands.ended()
     }
 
-    /// Whether the active segment's file is longer than its batches.
+    /// Whether the active segment's file is longer than its batches, and [`Log::rest`] would change that. Not with
+    /// `preallocate`, which keeps what it took.
     #[must_use]
     pub fn has_room(&self) -> bool {
-        self.active.has_room()
+        !self.is_closed && !self.config.preallocate && self.active.has_room()
     }
 
     /// Leaves the active segment's file with nothing but its batches, and what was allocated ahead of it free: for a log to
     /// which nothing comes. Nothing of it needs a sync.
     ///
     /// # Errors
-    /// [`Error::Failed`], [`Error::Fenced`].
+    /// [`Error::Full`] (nothing is lost; the next append or rest tries again), [`Error::Failed`], [`Error::Fenced`].
     pub fn rest(&mut self) -> Result<(), Error> {
         self.fence.check()?;
         let shelf = Shelf {

@@ -160,6 +160,19 @@ fn a_rolled_a_closed_and_a_resting_segment_end_with_their_last_batch() {
 }
 
 #[test]
+fn what_preallocate_took_is_kept() {
+    let (mut bed, log) = Bed::new(1 << 20);
+    log.delete().expect("renamed");
+    bed.config.preallocate = true;
+    let dir = PathBuf::from(DIR);
+    let mut log =
+        Log::create(&bed.reactor, &bed.fence, dir, TOPIC_ID, bed.config.clone()).expect("made");
+    fill(&mut log, 0..10, 10_000);
+    assert!(bed.lengths()[0] > log.size_bytes());
+    assert!(!log.has_room(), "there is nothing to be put to rest");
+}
+
+#[test]
 fn room_is_no_damage_to_the_recovery_that_finds_it() {
     let (mut bed, mut log) = Bed::new(16 << 20);
     fill(&mut log, 0..25, 100_000);

@@ -41,8 +41,8 @@ pub(crate) struct Inner {
     unsynced_since: Cell<Option<Instant>>,
     /// Whether the device was full at the last append: said once, and once more when there is room again.
     full: Cell<bool>,
-    /// When the last batch was written.
-    appended_at: Cell<Instant>,
+    /// When the last batch was written, or the file could not be left with its batches alone.
+    stirred_at: Cell<Instant>,
     /// Bytes written and neither handed to the device nor synced.
     fresh_bytes: Cell<u64>,
     /// Whether it stands in the write-back's list.
@@ -84,7 +84,7 @@ impl Partition {
                 dir,
                 unsynced_since: Cell::new(None),
                 full: Cell::new(false),
-                appended_at: Cell::new(opened_at),
+                stirred_at: Cell::new(opened_at),
                 fresh_bytes: Cell::new(0),
                 listed: Cell::new(false),
                 uncleanable: Cell::new(false),
@@ -426,7 +426,7 @@ impl Inner {
         if self.unsynced_since.get().is_none() {
             self.unsynced_since.set(Some(now));
         }
-        self.appended_at.set(now);
+        self.stirred_at.set(now);
         if !self.listed.replace(true) {
             self.host.write_back().dirtied(self);
         }
@@ -531,7 +531,7 @@ impl Inner {
 
     /// Whether everything is synced, the file is longer than its batches, and nothing has come for so long.
     pub(crate) fn may_rest(&self, now: Instant, idle: Duration) -> bool {
-        self.has_room() && !self.is_dirty() && now.duration_since(self.appended_at.get()) >= idle
+        self.has_room() && !self.is_dirty() && now.duration_since(self.stirred_at.get()) >= idle
     }
 
     /// Leaves the file with nothing but its batches.
@@ -540,8 +540,14 @@ impl Inner {
             Some(log) => log.rest(),
             None => Ok(()),
         };
-        if let Err(error) = rested {
-            self.failed("trim", &error);
+        match rested {
+            Ok(()) => {}
+            // Nothing is lost by it, and others want their turn.
+            Err(error) if error.is_retryable() => {
+                tracing::debug!(%error, "not left with its batches alone yet");
+                self.stirred_at.set(self.host.reactor().now());
+            }
+            Err(error) => self.failed("trim", &error),
         }
     }
 

@@ -29,8 +29,9 @@ const PARTITIONS_PER_INTERVAL: usize = 64;
 /// nothing durable: without the journal's commit a power cut takes the file's new length with it.
 const AGE_MAX: Duration = Duration::from_secs(5);
 
-/// How long nothing has come to a partition that is put to rest: its file then holds its batches and nothing else.
-const IDLE: Duration = Duration::from_secs(1);
+/// How long nothing has come to a partition that is put to rest: its file then holds its batches and nothing else. What comes
+/// later has to take space anew, so not after every pause.
+const IDLE: Duration = Duration::from_secs(5);
 
 /// A shard's write-back.
 #[derive(Clone)]

@@ -182,9 +182,9 @@ fn a_file_to_which_nothing_comes_is_left_with_its_batches_alone() {
                     file() > batches,
                     "the block is taken whole while it is filled"
                 );
-                bed.reactor.sleep(Duration::from_millis(900)).await;
+                bed.reactor.sleep(Duration::from_millis(4_900)).await;
                 assert!(file() > batches, "more may come");
-                bed.reactor.sleep(Duration::from_secs(6)).await;
+                bed.reactor.sleep(Duration::from_secs(2)).await;
                 assert_eq!(file(), batches);
             }
             let turns = bed.world.turns();
@@ -192,6 +192,29 @@ fn a_file_to_which_nothing_comes_is_left_with_its_batches_alone() {
             assert!(bed.world.turns() - turns < 50, "nothing is left to be done");
         });
     }
+}
+
+#[test]
+fn a_file_that_cannot_be_left_with_its_batches_alone_is_no_reason_to_stop() {
+    let bed = Bed::new(8);
+    let host = bed.host();
+    bed.world.run(async {
+        let partition = bed.create(&host, flushed()).await;
+        let place_all = || {
+            for _ in 0..15 {
+                place(&partition, &records(1, 100_000, bed.now_ms()));
+            }
+        };
+        place_all();
+        // A quota, or a file system that copies what it changes.
+        bed.world.disk().fail(Operation::SetLen, 1, 28);
+        bed.reactor.sleep(Duration::from_secs(7)).await;
+        assert_eq!(bed.world.disk().count(Operation::SetLen), 1);
+        place_all();
+        partition.committed(Offset::new(30)).await.expect("kept");
+        bed.reactor.sleep(Duration::from_secs(7)).await;
+        assert_eq!(read_all(&partition).len(), 30);
+    });
 }
 
 #[test]

@@ -248,13 +248,14 @@ impl Reactor {
         ask!(self, world => world.sync_data(file).await)
     }
 
-    /// [`Self::sync_data`] for what is much and not urgent, by the blocking pool: writing back costs the processor something, and
-    /// the ring's workers do it in the shard's own short turns.
+    /// [`Self::sync_data`] for what is much and not urgent, by the blocking pool, one after the other: writing back costs the
+    /// processor something, and the ring's workers do it on the shard's own core and in its short turns.
     pub async fn sync_much(&self, file: &File) -> io::Result<()> {
         match file.backing() {
             Backing::Machine(_) => {
+                let turn = self.slow_turn().await;
                 let file = file.clone();
-                self.unblock(move || file.sync_here()).await
+                self.unblock_slow(&turn, move || file.sync_here()).await
             }
             Backing::Sim(_) => self.sync_data(file).await,
         }

@@ -310,21 +310,18 @@ impl<A: Access> Cleaning<'_, A> {
             .await;
         written?;
         let Output { files, base, .. } = &output;
-        let mut finished = vec![
-            files.log.clone(),
-            files.index.clone(),
-            files.time_index.clone(),
-        ];
+        let mut small = vec![files.index.clone(), files.time_index.clone()];
         if !needed.is_empty() {
             let bytes = needed.as_bytes();
             let Some(written) = self.log.with(|log| log.write_aborted(*base, bytes)) else {
                 return Ok(Group::GivenUp);
             };
-            finished.push(written?);
+            small.push(written?);
         }
         // At the same time: they share a commit of the journal.
-        let synced = local::join_all(finished.iter().map(|file| self.sync(file))).await;
-        synced.into_iter().collect::<Result<(), Error>>()?;
+        let indexes = local::join_all(small.iter().map(|file| self.sync_small(file)));
+        let (log, indexes) = local::join(self.sync(&files.log), indexes).await;
+        log.and(indexes.into_iter().collect::<Result<(), Error>>())?;
         let swapped = self.log.with(|log| {
             let swapped = log.swap(group, &output);
             swapped.map(|swapped| swapped.then(|| (log.dir.clone(), log.fence.clone())))
@@ -365,9 +362,17 @@ impl<A: Access> Cleaning<'_, A> {
         done
     }
 
-    async fn sync(&self, file: &File) -> Result<(), Error> {
-        let synced = self.reactor.sync_much(file).await;
-        synced.map_err(|source| {
+    async fn sync(&self, log: &File) -> Result<(), Error> {
+        self.synced(log, self.reactor.sync_much(log).await)
+    }
+
+    async fn sync_small(&self, index: &File) -> Result<(), Error> {
+        self.synced(index, self.reactor.sync_data(index).await)
+    }
+
+    /// A file that could not be synced fences.
+    fn synced(&self, file: &File, outcome: std::io::Result<()>) -> Result<(), Error> {
+        outcome.map_err(|source| {
             let reason = format!("cannot sync {}: {source}", file.path().display());
             self.log.with(|log| log.fence.raise(&reason));
             Error::Failed {
