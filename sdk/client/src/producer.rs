@@ -216,7 +216,8 @@ impl Producer {
 
     async fn resolve(&self, name: &str) -> Result<Arc<Topic>> {
         let shared = &self.handle.shared;
-        shared.topic(name, shared.config.block_max).await
+        let deadline = tokio::time::Instant::now() + shared.config.block_max;
+        shared.topic(name, deadline).await
     }
 
     async fn enqueue_to(&self, topic: &Arc<Topic>, record: &Record<'_>) -> Result<Ack> {

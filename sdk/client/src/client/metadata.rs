@@ -65,11 +65,20 @@ impl Shared {
     ///
     /// The broker's code where it will not become better, or a time-out.
     pub(crate) async fn topic(&self, name: &str, timeout: Duration) -> Result<Topic> {
+        self.topic_by(name, Instant::now() + timeout, timeout).await
+    }
+
+    /// [`Self::topic`] as a part of a call that has `timeout` altogether, until `deadline`.
+    pub(crate) async fn topic_by(
+        &self,
+        name: &str,
+        deadline: Instant,
+        timeout: Duration,
+    ) -> Result<Topic> {
         let mut changes = self.cluster.subscribe();
         if let Some(topic) = known(&self.cluster(), name) {
             return Ok(topic);
         }
-        let deadline = Instant::now() + timeout;
         let grace = (Instant::now() + UNKNOWN_GRACE).min(deadline);
         self.lock_metadata().use_topic(name);
         self.refresh.notify_one();

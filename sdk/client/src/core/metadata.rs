@@ -182,8 +182,11 @@ impl Metadata {
         if self.failures == 0 && self.interest.values().any(|heard| !heard) {
             return Duration::ZERO;
         }
+        // Somebody may have come to want it while others were asked about.
+        let wants_all = self.all > 0 && !self.cluster.is_complete;
+        let wants = self.stale || wants_all || !self.wanted.is_empty();
         match self.heard_at {
-            Some(at) if !self.stale => at.saturating_add(self.age_max).max(self.pause_until),
+            Some(at) if !wants => at.saturating_add(self.age_max).max(self.pause_until),
             Some(_) | None => self.pause_until,
         }
     }
@@ -432,6 +435,21 @@ mod tests {
                 .map(|n| &**n),
             Some("t")
         );
+    }
+
+    #[test]
+    fn who_wants_more_while_others_are_asked_about_is_not_forgotten() {
+        let mut metadata = metadata();
+        metadata.use_topic("t");
+        let asked = metadata.topics();
+        // The question is on its way.
+        metadata.use_all_topics(true);
+        metadata.use_topic_ids(BTreeSet::from([Uuid::from_u128(9)]));
+        metadata.heard(ms(50), 200, &asked, &answer(1, 5));
+        assert_eq!(metadata.due(), ms(150));
+        metadata.heard_all(ms(150), 200, &asked, &answer(1, 5), &answer(1, 5));
+        metadata.heard_ids(&metadata.ids());
+        assert_eq!(metadata.due(), ms(150) + AGE);
     }
 
     #[test]

@@ -50,8 +50,8 @@ impl<'a> Line<'a> {
         if let Some(known) = self.shared.known_topic(name) {
             return Ok(known);
         }
-        let left = self.deadline().saturating_duration_since(Instant::now());
-        self.shared.topic(name, left).await
+        let deadline = self.deadline();
+        self.shared.topic(name, deadline).await
     }
 
     /// Whether the topic has this partition, or gets it in time. Cancel-safe.

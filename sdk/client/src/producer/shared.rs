@@ -86,12 +86,15 @@ impl Shared {
         topics.get(name).cloned()
     }
 
-    /// The topic, waiting for its metadata until `timeout` from now.
-    pub(super) async fn topic(&self, name: &str, timeout: Duration) -> Result<Arc<Topic>> {
+    /// The topic, waiting for its metadata until `deadline`, when `max.block.ms` are over.
+    pub(super) async fn topic(&self, name: &str, deadline: Instant) -> Result<Arc<Topic>> {
         if let Some(topic) = self.known_topic(name) {
             return Ok(topic);
         }
-        let known = self.client.shared.topic(name, timeout).await?;
+        let client = &self.client.shared;
+        let known = client
+            .topic_by(name, deadline, self.config.block_max)
+            .await?;
         let cluster = self.client.shared.cluster();
         let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
         let topic = topics
