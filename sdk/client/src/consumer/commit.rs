@@ -108,11 +108,21 @@ pub(super) async fn watermarks(shared: Weak<Shared>, group: Arc<group::Shared>, 
                  call done() on records or batches, or choose another commit strategy"
             );
         }
-        if !offsets.is_empty() {
-            // Nobody waits; what comes to nothing is logged. In line before the lock is given back: a later watermark must
-            // not be overtaken.
-            drop(group.commits.enqueue(offsets));
+        if offsets.is_empty() {
+            continue;
         }
+        // In line before the lock is given back: a later watermark must not be overtaken.
+        let outcome = group.commits.enqueue(offsets.clone());
+        drop(state);
+        let shared = Arc::downgrade(&shared);
+        tokio::spawn(async move {
+            // What comes to nothing is logged, and goes with the next.
+            if outcome.await.is_err()
+                && let Some(shared) = shared.upgrade()
+            {
+                shared.lock().not_committed(&offsets);
+            }
+        });
     }
 }
 

@@ -140,7 +140,8 @@ impl Fetcher {
         client.invalidate_metadata();
         self.failures = self.failures.saturating_add(1);
         let pause = client.retry_backoff().pause(self.failures, client.random());
-        self.not_before = client.now() + pause;
+        // A broker that also throttles has said how long.
+        self.not_before = self.not_before.max(client.now() + pause);
         let mut state = shared.lock();
         // A replica that fails leaves the leader.
         let lent = |slot: &usize| state.slots[*slot].replica_id() == Some(self.broker);

@@ -136,8 +136,8 @@ impl Consumer {
                 self.shared.events.tell(|| ConsumerEvent::Assigned(named()));
                 for (place, from) in places {
                     self.shared.client.shared.use_topic(&place.topic);
-                    let said = self.shared.lock().coming.remove(&place).flatten();
-                    let from = match (said, from) {
+                    let said = self.shared.lock().coming.insert(place.clone(), None);
+                    let from = match (said.flatten(), from) {
                         (Some(word), from) => word.instead_of(from),
                         (None, from) => from,
                     };
@@ -147,6 +147,8 @@ impl Consumer {
                         Place::Start(start) => self.assign_known(&place, start),
                         Place::Nowhere => self.assign_nowhere(&place),
                     }
+                    // What another task has said since is of a partition that is read.
+                    self.shared.lock().arrived(&place);
                 }
             }
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::membership::Place;
-use super::shared::Shared;
+use super::shared::{Shared, State};
 use crate::error::{Result, TopicPartition};
 use crate::group::{self, Committed};
 
@@ -24,22 +24,11 @@ impl Ledger {
     /// Says how far a partition is dealt with, without effect when it is marked further already; or, `in_any_case`, where it is to
     /// be gone on from. Of one that is about to be assigned: where reading begins.
     pub(crate) fn say(&self, place: &TopicPartition, committed: Committed, in_any_case: bool) {
-        let mut state = self.shared.lock();
-        let track = state.find(place).and_then(|(_, slot)| slot.track.clone());
-        if let Some(track) = track.as_ref().or(state.leaving.get(place)) {
-            track.say(committed, in_any_case);
-            return;
-        }
         let word = Word {
             committed,
             in_any_case,
         };
-        match state.coming.get_mut(place) {
-            Some(Some(before)) => before.follow(word),
-            Some(none) => *none = Some(word),
-            // It was lost.
-            None => {}
-        }
+        self.shared.lock().say(place, word);
     }
 
     /// Commits what is marked of all partitions, also of those that are being let go.
@@ -61,6 +50,30 @@ impl Ledger {
             self.group.commits.enqueue(marked.collect())
         };
         committed.await
+    }
+}
+
+impl State {
+    /// Takes note of what is said of a partition: of one that is about to be assigned, of one that is read, or of one that is
+    /// being let go.
+    fn say(&mut self, place: &TopicPartition, word: Word) {
+        match self.coming.get_mut(place) {
+            Some(Some(before)) => return before.follow(word),
+            Some(none) => return *none = Some(word),
+            None => {}
+        }
+        let track = self.find(place).and_then(|(_, slot)| slot.track.clone());
+        // Of one that was lost nothing is to be said.
+        if let Some(track) = track.as_ref().or(self.leaving.get(place)) {
+            track.say(word.committed, word.in_any_case);
+        }
+    }
+
+    /// A partition that was about to be assigned is.
+    pub(super) fn arrived(&mut self, place: &TopicPartition) {
+        if let Some(Some(word)) = self.coming.remove(place) {
+            self.say(place, word);
+        }
     }
 }
 
@@ -92,5 +105,36 @@ impl Word {
                 Place::Said(self.committed)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::Notify;
+
+    use super::super::track::Track;
+    use super::*;
+    use crate::consumer::Start;
+
+    #[test]
+    fn what_is_said_while_a_partition_is_being_assigned_counts() {
+        let mut state = State::default();
+        let place = TopicPartition::new("t", 0);
+        let word = |offset| Word {
+            committed: Committed::from(offset),
+            in_any_case: false,
+        };
+        state.coming.insert(place.clone(), None);
+        let slot = state.assign(&place, Start::Offset(3));
+        let track = Track::new(None, Arc::new(Notify::new()));
+        state.slots[slot].track = Some(Arc::clone(&track));
+        state.say(&place, word(7));
+        track.begin(Committed::from(3));
+        assert_eq!(track.dealt_with().map(|it| it.offset), Some(3));
+        state.arrived(&place);
+        assert_eq!(track.dealt_with().map(|it| it.offset), Some(7));
+        state.say(&place, word(8));
+        track.begin(Committed::from(3));
+        assert_eq!(track.dealt_with().map(|it| it.offset), Some(8));
     }
 }

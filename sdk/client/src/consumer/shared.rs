@@ -283,6 +283,17 @@ impl State {
         }
         offsets
     }
+
+    /// These were given out as moved and are not committed: they count as moved still.
+    pub(super) fn not_committed(&mut self, offsets: &Offsets) {
+        for (place, committed) in offsets {
+            if let Some((_, slot)) = self.find(place)
+                && slot.committed.as_ref() == Some(committed)
+            {
+                slot.committed = None;
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -101,9 +101,9 @@ impl Track {
         dealt.said.over(marks)
     }
 
-    /// This is what the group knows.
+    /// This is what the group knows, unless something was said already.
     pub(super) fn begin(&self, committed: Committed) {
-        self.lock().said = Said::begin(committed);
+        self.lock().said.begin(committed);
     }
 
     /// The application says how far it has come, or, `in_any_case`, where to go on from.

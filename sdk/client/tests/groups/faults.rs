@@ -49,6 +49,8 @@ async fn member(
             config.retry_backoff_max = Duration::from_millis(50);
             config.reconnect_backoff = Duration::from_millis(5);
             config.reconnect_backoff_max = Duration::from_millis(50);
+            // Before the test is over: whoever waits says for what.
+            config.api_timeout = Duration::from_secs(20);
         })
         .connect()
         .await

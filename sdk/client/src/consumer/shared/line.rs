@@ -30,7 +30,11 @@ impl State {
         let slot = &mut self.slots[index];
         let fetched = match slot.waiting.pop_front() {
             Some(Waiting::Fetched(fetched)) => fetched,
-            Some(Waiting::Failed(error)) => return Err(error),
+            Some(Waiting::Failed(error)) => {
+                // All that waits may be of paused partitions now.
+                self.freed();
+                return Err(error);
+            }
             None => return Ok(None),
         };
         let bytes = fetched.bytes.len();

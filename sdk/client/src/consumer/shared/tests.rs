@@ -64,6 +64,20 @@ fn the_room_is_blocked_while_all_that_waits_is_paused() {
 }
 
 #[test]
+fn an_error_that_is_taken_may_leave_nothing_but_what_is_paused() {
+    let (mut state, wakes) = full();
+    state.push(1, Waiting::Failed(Error::new(ErrorKind::Offset, "nowhere")));
+    state.set_paused(0, true);
+    assert!(!state.is_blocked());
+    assert!(is_woken(&wakes[1]));
+    // It found no room either.
+    state.starved = true;
+    assert!(state.take_next().is_err());
+    assert!(state.is_blocked());
+    assert!(is_woken(&wakes[1]), "taking makes no room any more");
+}
+
+#[test]
 fn it_is_told_once_an_answer_that_less_than_half_is_left() {
     let mut state = State::default();
     let fetched = || {
@@ -86,4 +100,29 @@ fn it_is_told_once_an_answer_that_less_than_half_is_left() {
     assert!(state.take_next().unwrap().is_some());
     assert!(state.ebbs());
     assert!(!state.ebbs());
+}
+
+#[test]
+fn what_was_not_committed_counts_as_moved_still() {
+    let mut state = State::default();
+    let place = TopicPartition::new("t", 0);
+    let slot = state.assign(&place, Start::Offset(5));
+    let start = Place {
+        offset: 5,
+        leader_epoch: 1,
+    };
+    let track = Track::new(Some(start), Arc::new(Notify::new()));
+    state.slots[slot].track = Some(Arc::clone(&track));
+    let sent = state.moved_watermarks();
+    assert_eq!(sent[&place].offset, 5);
+    assert!(state.moved_watermarks().is_empty());
+    state.not_committed(&sent);
+    assert_eq!(state.moved_watermarks(), sent);
+    track.say(Committed::from(7), false);
+    assert_eq!(state.moved_watermarks()[&place].offset, 7);
+    state.not_committed(&sent);
+    assert!(
+        state.moved_watermarks().is_empty(),
+        "the later one is on its way"
+    );
 }

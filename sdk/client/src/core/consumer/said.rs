@@ -22,10 +22,10 @@ struct Word {
 }
 
 impl Said {
-    /// What the group knows already: it says more than an offset.
-    pub(crate) fn begin(committed: Committed) -> Self {
+    /// What the group knows already: it says more than an offset. What was said meanwhile stands.
+    pub(crate) fn begin(&mut self, committed: Committed) {
         let until = committed.offset;
-        Self(Some(Word { committed, until }))
+        self.0.get_or_insert(Word { committed, until });
     }
 
     /// Takes note of an offset to go on from, if it is at least what counted so far, or `in_any_case`.
@@ -107,7 +107,11 @@ mod tests {
             leader_epoch: 2,
             ..word(5, "five")
         };
-        let said = Said::begin(known.clone());
+        let said = {
+            let mut said = Said::default();
+            said.begin(known.clone());
+            said
+        };
         assert_eq!(said.over(marks(5)), Some(known));
         assert_eq!(counts(&said, marks(6)), told(6, ""));
     }
