@@ -33,6 +33,8 @@ pub(crate) enum Command {
     /// Let members of one consumer group join, leave and die while a producer writes: how long until every partition has its
     /// reader again, how many records are read twice, and that none is skipped.
     Churn(Churn),
+    /// What a consumer costs, in memory and CPU, that has thousands of partitions assigned to which nothing comes.
+    Idle(Idle),
     /// What a record costs the client alone, in CPU and allocations, against a broker that does nothing but answer.
     Sdk(Sdk),
     /// Run the null broker alone, as `sdk` does in a process of its own.
@@ -166,6 +168,29 @@ pub(crate) struct Churn {
     /// The seed of the records and of who goes.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
+    /// Where the embedded engine puts its temporary directory.
+    #[arg(long, value_name = "DIR", conflicts_with = "bootstrap")]
+    pub(crate) directory: Option<PathBuf>,
+    /// Write the result here as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+}
+
+/// The flags of `idle`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Idle {
+    /// Drive this broker instead of the embedded engine: any that speaks the Kafka protocol.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) bootstrap: Option<String>,
+    /// Partitions, in topics of at most 5,000.
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) partitions: u32,
+    /// How long nothing comes, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value = "20", value_parser = seconds)]
+    pub(crate) duration: Duration,
+    /// How long it is not measured before that, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    pub(crate) warm_up: Duration,
     /// Where the embedded engine puts its temporary directory.
     #[arg(long, value_name = "DIR", conflicts_with = "bootstrap")]
     pub(crate) directory: Option<PathBuf>,

@@ -15,6 +15,7 @@ mod crash;
 mod embedded;
 mod engine;
 mod identity;
+mod idle;
 mod latency;
 mod ledger;
 mod load;
@@ -62,6 +63,12 @@ fn main() -> ExitCode {
             write_json(flags.json.as_deref(), &outcome)?;
             print!("{outcome}");
             Ok(outcome.is_clean())
+        }),
+        Some(Command::Idle(flags)) => load(async {
+            let outcome = idle::idle(flags).await?;
+            write_json(flags.json.as_deref(), &outcome)?;
+            print!("{outcome}");
+            Ok(true)
         }),
         Some(Command::Sdk(flags)) => sdk::sdk(flags).and_then(|outcome| {
             write_json(flags.json.as_deref(), &outcome)?;
