@@ -54,7 +54,7 @@ impl fmt::Display for Outcome {
         )?;
         writeln!(
             f,
-            "CPU      {:.2} s, {:.3} % of a core; {:.0} context switches per second",
+            "CPU      {:.4} s, {:.4} % of a core; {:.0} context switches per second",
             self.cpu_s,
             self.cpu_s / self.seconds * 100.0,
             self.switches as f64 / self.seconds
@@ -114,9 +114,11 @@ pub(crate) async fn idle(flags: &Idle) -> Result<Outcome> {
         return Err("a record came to a topic that is new".into());
     }
     let (began, at_first): (Instant, Usage) = (Instant::now(), own()?);
+    let cpu_at_first = process::cpu_time();
     if timeout(flags.duration, consumer.next()).await.is_ok() {
         return Err("a record came to a topic that is new".into());
     }
+    let cpu_s = (process::cpu_time() - cpu_at_first).as_secs_f64();
     let (seconds, at_last) = (began.elapsed().as_secs_f64(), own()?);
     let producer = client.producer().linger(Duration::ZERO).build().await?;
     let (name, count) = topics.last().ok_or("there is no partition")?;
@@ -137,7 +139,7 @@ pub(crate) async fn idle(flags: &Idle) -> Result<Outcome> {
         seconds,
         resident_bytes_before: before.resident_bytes,
         resident_bytes: at_last.resident_bytes,
-        cpu_s: at_last.cpu_s_since(&at_first),
+        cpu_s,
         switches: at_last.switches.saturating_sub(at_first.switches),
         arrival_ms,
     })
