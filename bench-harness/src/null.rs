@@ -119,7 +119,16 @@ pub(crate) fn serve(shape: &Shape) -> io::Result<()> {
     for stream in listener.incoming() {
         let (broker, stream) = (Arc::clone(&broker), stream?);
         std::thread::spawn(move || {
-            if let Err(error) = broker.converse(stream) {
+            // A client that goes has what it wanted, whatever was on its way to it.
+            let has_gone = |error: &io::Error| {
+                matches!(
+                    error.kind(),
+                    io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+                )
+            };
+            if let Err(error) = broker.converse(stream)
+                && !has_gone(&error)
+            {
                 eprintln!("null broker: {error}");
             }
         });
