@@ -89,7 +89,11 @@ pub(crate) async fn idle(flags: &Idle) -> Result<Outcome> {
     let mut left = flags.partitions;
     while left > 0 {
         let count = left.min(PARTITIONS_PER_TOPIC);
-        let name = format!("highwater-bench-idle-{}-{}", std::process::id(), topics.len());
+        let name = format!(
+            "highwater-bench-idle-{}-{}",
+            std::process::id(),
+            topics.len()
+        );
         create_topic(&client, &name, count, Durability::Written).await?;
         topics.push((name, i32::try_from(count)?));
         left -= count;
