@@ -7,6 +7,8 @@
     reason = "offsets and sizes of a benchmark are small"
 )]
 
+mod cpu;
+
 use std::path::{Path, PathBuf};
 
 use highwater_log::{Config, Fence, Log};
@@ -14,16 +16,9 @@ use highwater_reactor::{OpenOptions, Options, Reactor};
 use highwater_record::{Batch, BatchBuilder, Compression, Compressor, LeaderEpoch, Offset};
 use uuid::Uuid;
 
-const TOTAL_BYTES: u64 = 512 << 20;
+use self::cpu::cpu_ns;
 
-/// Nanoseconds this thread has been on a CPU.
-fn cpu_ns() -> u64 {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux says it");
-    text.split(' ')
-        .next()
-        .and_then(|number| number.parse().ok())
-        .expect("a number")
-}
+const TOTAL_BYTES: u64 = 512 << 20;
 
 fn batch(bytes: usize) -> Vec<u8> {
     let mut builder = BatchBuilder::new();

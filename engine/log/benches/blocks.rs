@@ -9,10 +9,14 @@
     reason = "sizes and times of a benchmark are small, and it reads the clock"
 )]
 
+mod cpu;
+
 use std::path::Path;
 use std::time::Instant;
 
 use highwater_reactor::{File, OpenOptions, Options, Reactor};
+
+use self::cpu::cpu_ns;
 
 const TOTAL_BYTES: u64 = 512 << 20;
 const FILES: usize = 8;
@@ -20,15 +24,6 @@ const SYNCS: usize = 1_000;
 const AHEAD_BYTES: u64 = 16 << 20;
 const WRITE_BACK_BYTES: u64 = 800 << 10;
 const BLOCK_BYTES_MAX: usize = 1 << 20;
-
-/// Nanoseconds this thread has been on a CPU.
-fn cpu_ns() -> u64 {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux says it");
-    text.split(' ')
-        .next()
-        .and_then(|number| number.parse().ok())
-        .expect("a number")
-}
 
 /// A file that is appended to.
 struct Growing {

@@ -379,30 +379,6 @@ impl Log {
         self.errands.ended()
     }
 
-    /// Whether the active segment's file is longer than its batches, and [`Log::rest`] would change that. Not with
-    /// `preallocate`, which keeps what it took.
-    #[must_use]
-    pub fn has_room(&self) -> bool {
-        !self.is_closed && !self.config.preallocate && self.active.has_room()
-    }
-
-    /// Leaves the active segment's file with nothing but its batches, and what was allocated ahead of it free: for a log to
-    /// which nothing comes. Nothing of it needs a sync.
-    ///
-    /// # Errors
-    /// [`Error::Full`] (nothing is lost; the next append or rest tries again), [`Error::Failed`], [`Error::Fenced`].
-    pub fn rest(&mut self) -> Result<(), Error> {
-        self.fence.check()?;
-        let shelf = Shelf {
-            reactor: &self.reactor,
-            fence: &self.fence,
-            dir: &self.dir,
-            config: &self.config,
-            rebuilt: &self.rebuilt,
-        };
-        self.active.rest(&shelf)
-    }
-
     /// Takes other settings, from the next decision on.
     pub fn reconfigure(&mut self, config: Config) {
         self.config = config;

@@ -18,7 +18,10 @@ use highwater_reactor::{File, Reactor};
 use highwater_record::Offset;
 
 use crate::config::Config;
+use crate::error::Error;
 use crate::index::Index;
+use crate::log::Log;
+use crate::segment::Shelf;
 use crate::walk::{Stop, Walk};
 
 /// The block that is taken whole. Larger ones bring little more, and from 64 KiB on the kernel has no list of free pages at hand
@@ -31,6 +34,32 @@ const FROM_BYTES: u64 = 1 << 20;
 const PAGE_BYTES: u64 = 4096;
 
 static ZEROS: [u8; 32 << 10] = [0; 32 << 10];
+
+impl Log {
+    /// Whether the active segment's file is longer than its batches, and [`Log::rest`] would change that. Not with
+    /// `preallocate`, which keeps what it took.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        !self.is_closed && !self.config.preallocate && self.active.has_room()
+    }
+
+    /// Leaves the active segment's file with nothing but its batches, and what was allocated ahead of it free: for a log to
+    /// which nothing comes. Nothing of it needs a sync.
+    ///
+    /// # Errors
+    /// [`Error::Full`] (nothing is lost; the next append or rest tries again), [`Error::Failed`], [`Error::Fenced`].
+    pub fn rest(&mut self) -> Result<(), Error> {
+        self.fence.check()?;
+        let shelf = Shelf {
+            reactor: &self.reactor,
+            fence: &self.fence,
+            dir: &self.dir,
+            config: &self.config,
+            rebuilt: &self.rebuilt,
+        };
+        self.active.rest(&shelf)
+    }
+}
 
 /// Where the room ends of a segment whose batches are about to end at `end`, if they are the first to go beyond it, and whose
 /// file has `allocated` bytes.

@@ -3,100 +3,30 @@
 
 mod common;
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
 
+use common::bed::{Bed, DIR, marks};
 use common::*;
-use highwater_log::{Config, Fence, Log};
-use highwater_reactor::sim::{Crash, Operation, World};
-use highwater_reactor::{File, Reactor};
+use highwater_log::Config;
+use highwater_reactor::File;
+use highwater_reactor::sim::{Crash, Operation};
 use highwater_record::Offset;
 
 const EIO: i32 = 5;
 const ENOSPC: i32 = 28;
-const DIR: &str = "/data/orders-0";
 
-struct Bed {
-    world: World,
-    reactor: Reactor,
-    fence: Fence,
-    config: Config,
+fn snapshots(bed: &Bed) -> usize {
+    let entries = bed.reactor.list(Path::new(DIR)).expect("listed");
+    let is_one = |name: &Path| name.extension().is_some_and(|kind| kind == "snapshot");
+    let names = entries.iter().map(|entry| Path::new(&entry.name));
+    names.filter(|name| is_one(name)).count()
 }
-
-impl Bed {
-    fn new(config: Config) -> (Bed, Log) {
-        Bed::seeded(3, config)
-    }
-
-    fn seeded(seed: u64, config: Config) -> (Bed, Log) {
-        let world = World::new(seed);
-        let reactor = world.shard(0);
-        reactor.create_dir_all(Path::new("/data")).expect("made");
-        world.run(reactor.sync_dir(Path::new("/"))).expect("synced");
-        let bed = Bed {
-            world,
-            reactor,
-            fence: Fence::new(),
-            config,
-        };
-        let log = bed.create();
-        (bed, log)
-    }
-
-    fn create(&self) -> Log {
-        let (dir, config) = (PathBuf::from(DIR), self.config.clone());
-        Log::create(&self.reactor, &self.fence, dir, TOPIC_ID, config).expect("made")
-    }
-
-    fn sync(&self, log: &mut Log) {
-        self.world.run(sync(&self.reactor, log)).expect("synced");
-    }
-
-    /// Lets everything that is under way come to its end.
-    fn settle(&self) {
-        self.world
-            .run(self.reactor.sleep(Duration::from_millis(10)));
-    }
-
-    fn reopen(&mut self, crash: Crash, recovery_point: Offset) -> Log {
-        self.world.disk().heal();
-        self.world.crash(crash);
-        self.reactor = self.world.shard(0);
-        self.fence = Fence::new();
-        let (dir, config) = (PathBuf::from(DIR), self.config.clone());
-        let opened = Log::open(
-            &self.reactor,
-            &self.fence,
-            dir,
-            config,
-            unclean(recovery_point),
-        );
-        opened.expect("it opens").0
-    }
-
-    fn snapshots(&self) -> usize {
-        let entries = self.reactor.list(Path::new(DIR)).expect("listed");
-        let is_one = |name: &Path| name.extension().is_some_and(|kind| kind == "snapshot");
-        let names = entries.iter().map(|entry| Path::new(&entry.name));
-        names.filter(|name| is_one(name)).count()
-    }
-}
-
 /// Segments of some 100 KiB, for which space is allocated ahead.
 fn ahead() -> Config {
     Config {
         segment_bytes: 150_000,
         ..Config::default()
     }
-}
-
-fn marks(log: &Log) -> Vec<u64> {
-    let found = records(log, log.start_offset(), log.end_offset(), 1 << 20);
-    let mark = |(_, value): &(i64, Vec<u8>)| {
-        let first = value.first_chunk().expect("a mark");
-        u64::from_be_bytes(*first)
-    };
-    found.iter().map(mark).collect()
 }
 
 #[test]
@@ -148,7 +78,7 @@ fn a_log_that_is_cut_after_a_roll_keeps_what_is_written_then() {
     assert_eq!(marks(&log), expected);
     bed.sync(&mut log);
     drop(log);
-    let log = bed.reopen(Crash::LoseUnsynced, Offset::ZERO);
+    let (log, _) = bed.reopen(Crash::LoseUnsynced, Offset::ZERO);
     assert_eq!(marks(&log), expected);
 }
 
@@ -207,7 +137,7 @@ fn of_the_snapshots_the_newest_stay() {
     let named = bed.world.run(bed.reactor.sync_dir(Path::new(DIR)));
     named.expect("synced");
     drop(log);
-    let log = bed.reopen(Crash::LoseUnsynced, Offset::ZERO);
+    let (log, _) = bed.reopen(Crash::LoseUnsynced, Offset::ZERO);
     let last = log.read_snapshot(Offset::new(5)).expect("read");
     assert_eq!(last, Some(vec![7; 10]));
 }
@@ -230,7 +160,7 @@ fn a_snapshot_that_cannot_be_synced_is_not_there() {
         });
         assert_eq!(left.count(), 0, "{code}");
         drop(log);
-        let log = bed.reopen(Crash::KeepAll, Offset::ZERO);
+        let (log, _) = bed.reopen(Crash::KeepAll, Offset::ZERO);
         assert_eq!(marks(&log), [0]);
     }
 }
@@ -246,7 +176,7 @@ fn nothing_is_done_for_a_log_any_more_when_its_errands_have_ended() {
         bed.world.run(log.end_errands());
         let names = || bed.reactor.list(Path::new(DIR)).expect("listed");
         let (then, taken) = (names(), bed.world.disk().used());
-        assert_eq!(bed.snapshots(), 1, "what was begun has come to its end");
+        assert_eq!(snapshots(&bed), 1, "what was begun has come to its end");
         bed.settle();
         assert_eq!((names(), bed.world.disk().used()), (then, taken));
     }
@@ -260,7 +190,7 @@ fn no_snapshot_of_a_deleted_log_comes_into_one_that_took_its_place() {
     log.delete().expect("deleted");
     let log = bed.create();
     assert!(bed.world.run(written).is_none());
-    assert_eq!(bed.snapshots(), 0);
+    assert_eq!(snapshots(&bed), 0);
     drop(log);
 }
 

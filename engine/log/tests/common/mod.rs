@@ -7,6 +7,8 @@
     clippy::cast_sign_loss
 )]
 
+pub mod bed;
+
 use std::future::Future;
 use std::path::PathBuf;
 use std::rc::Rc;
