@@ -7,6 +7,8 @@ mod batch;
 mod cancel;
 #[path = "producer/deadlines.rs"]
 mod deadlines;
+#[path = "support/drop_after.rs"]
+mod drop_after;
 #[path = "producer/errors.rs"]
 mod errors;
 #[path = "producer/moves.rs"]

@@ -1,8 +1,5 @@
 //! Every call's future, dropped at each of its awaits in turn: the client is as good as before, and so are its connections.
 
-use std::future::poll_fn;
-use std::pin::pin;
-use std::task::Poll;
 use std::time::Duration;
 
 use highwater::Client;
@@ -10,30 +7,12 @@ use highwater::testing::{ApiKey, TestCluster};
 use tokio::time::timeout;
 
 use crate::calls::{Brokers, CALLS};
+use crate::drop_after::drop_after;
 
 /// Far longer than anything here takes.
 const LONG: Duration = Duration::from_secs(60);
 /// More awaits than any call has.
 const POLLS_MAX: usize = 1000;
-
-/// Polls a future so many times, each time when it asked for it, and drops it then; whether it was done.
-async fn drop_after(polls: usize, future: impl Future<Output = ()>) -> bool {
-    let mut future = pin!(future);
-    let mut left = polls;
-    poll_fn(|context| {
-        if left > 0 {
-            left -= 1;
-            if future.as_mut().poll(context).is_ready() {
-                return Poll::Ready(true);
-            }
-        }
-        if left == 0 {
-            return Poll::Ready(false);
-        }
-        Poll::Pending
-    })
-    .await
-}
 
 async fn cluster() -> TestCluster {
     let cluster = TestCluster::builder().topic("t", 2).topic("u", 2);
@@ -72,7 +51,8 @@ async fn a_call_may_be_dropped_anywhere_and_leaves_no_connection_that_answers_an
         .filter(|(name, _)| *name != "api_versions")
     {
         for polls in 0..POLLS_MAX {
-            let done = drop_after(polls, call(client.admin(), brokers.clone())).await;
+            let called = call(client.admin(), brokers.clone());
+            let done = drop_after(polls, called).await.is_some();
             is_well(&client).await;
             if done {
                 break;
@@ -97,7 +77,8 @@ async fn a_call_may_be_dropped_while_it_connects() {
                 .connect()
                 .await
                 .unwrap();
-            let done = drop_after(polls, call(client.admin(), brokers.clone())).await;
+            let called = call(client.admin(), brokers.clone());
+            let done = drop_after(polls, called).await.is_some();
             is_well(&client).await;
             if done {
                 break;

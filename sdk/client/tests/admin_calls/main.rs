@@ -4,4 +4,6 @@
 mod calls;
 mod cancel;
 mod deadlines;
+#[path = "../support/drop_after.rs"]
+mod drop_after;
 mod partial;

@@ -3,15 +3,14 @@
 #![allow(clippy::unwrap_used)]
 
 mod consumer;
+#[path = "../support/drop_after.rs"]
+mod drop_after;
 mod group;
 mod handler;
 mod partitions;
 
 use std::collections::BTreeSet;
-use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::task::Poll;
 use std::time::Duration;
 
 use highwater::testing::TestCluster;
@@ -21,32 +20,14 @@ use highwater::{
 };
 use tokio::time::timeout;
 
+use self::drop_after::drop_after;
+
 /// Far longer than anything here takes.
 const LONG: Duration = Duration::from_secs(60);
 /// More awaits than any call has.
 const POLLS_MAX: usize = 1000;
 const PARTITIONS: i32 = 2;
 const RECORDS: u32 = 20;
-
-/// Polls a future so many times, each time when it asked for it, and drops it then.
-async fn drop_after<F: Future>(polls: usize, future: F) -> Option<F::Output> {
-    let mut future = pin!(future);
-    let mut left = polls;
-    let dropped = poll_fn(|context| {
-        if left > 0 {
-            left -= 1;
-            if let Poll::Ready(output) = future.as_mut().poll(context) {
-                return Poll::Ready(Some(output));
-            }
-        }
-        if left == 0 {
-            Poll::Ready(None)
-        } else {
-            Poll::Pending
-        }
-    });
-    timeout(LONG, dropped).await.expect("it goes on")
-}
 
 /// Drops what `call` awaits after 0, 1, 2... polls, until it is not dropped any more.
 async fn at_each_await(mut call: impl AsyncFnMut(usize) -> bool) {

@@ -1,37 +1,15 @@
 //! Every future of a producer, dropped at each of its awaits in turn: nothing hangs, no memory is
 //! lost, and what was enqueued arrives once.
 
-use std::future::poll_fn;
-use std::pin::pin;
-use std::task::Poll;
 use std::time::Duration;
 
 use highwater::testing::{ApiKey, FakeBroker, Fault};
 use highwater::{Client, Producer, Record};
 
+use super::drop_after::drop_after;
 use super::{client, cluster, narrow, producer_with};
 
 const BUFFER: usize = 8192;
-
-/// Polls a future so many times, each time when it asked for it, and drops it then.
-async fn drop_after<F: Future>(polls: usize, future: F) -> Option<F::Output> {
-    let mut future = pin!(future);
-    let mut left = polls;
-    poll_fn(|context| {
-        if left > 0 {
-            left -= 1;
-            if let Poll::Ready(output) = future.as_mut().poll(context) {
-                return Poll::Ready(Some(output));
-            }
-        }
-        if left == 0 {
-            Poll::Ready(None)
-        } else {
-            Poll::Pending
-        }
-    })
-    .await
-}
 
 /// The producer is as good as new: all memory is there, and a record goes through.
 async fn is_well(cluster: &FakeBroker, producer: &Producer) {
