@@ -353,8 +353,12 @@ impl Consumer {
                     return Poll::Pending;
                 }
             }
-            if let Some(ready) = self.try_advance()? {
-                return Poll::Ready(Ok(Some(ready)));
+            if self.reading.is_some() {
+                match self.try_advance()? {
+                    Some(ready) => return Poll::Ready(Ok(Some(ready))),
+                    // There was nothing to be seen in it.
+                    None => continue,
+                }
             }
             let is_member = self
                 .membership
@@ -376,21 +380,14 @@ impl Consumer {
         Poll::Ready(())
     }
 
-    /// The next batch with records to be seen, if one is here.
+    /// The next batch with records to be seen of what is being read, which ends with the last.
     fn try_advance(&mut self) -> Result<Option<(usize, RecordBatch)>> {
-        loop {
-            let mut state = self.shared.lock();
-            let reading = match &mut self.reading {
-                Some(reading) => reading,
-                none => match state.take_next()? {
-                    Some(reading) => none.insert(reading),
-                    None => return Ok(None),
-                },
-            };
+        while let Some(reading) = &mut self.reading {
+            let state = self.shared.lock();
             let (slot, generation) = (reading.slot, reading.generation);
             if generation != state.slots[slot].cursor.generation() {
                 self.reading = None;
-                continue;
+                break;
             }
             let position = state.slots[slot].cursor.position().unwrap_or(0);
             drop(state);
@@ -413,6 +410,7 @@ impl Consumer {
                 return Ok(Some((slot, records)));
             }
         }
+        Ok(None)
     }
 
     fn strategy(&self) -> Commit {
