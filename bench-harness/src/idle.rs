@@ -98,11 +98,6 @@ pub(crate) async fn idle(flags: &Idle) -> Result<Outcome> {
         topics.push((name, i32::try_from(count)?));
         left -= count;
     }
-    for (name, count) in &topics {
-        while client.partition_count(name).await? < *count {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    }
     let own = || process::usage(std::process::id());
     let before = own()?;
     let mut builder = client.consumer();
