@@ -4,7 +4,7 @@
 //! of 64 KiB that begin anywhere come to lie in six pieces each, and every piece costs: to be made, written back, sent. So the
 //! write that enters a block of 32 KiB takes the whole of it, with zeros behind the batch, and those after it fill that in.
 //! They do not move the file's end either, which spares their sync the inode, and the write the wait for the file's block map
-//! while a sync holds that. It knows nothing of what is allocated beyond.
+//! while a sync holds that. Of what is allocated beyond it knows no more than how far that goes.
 //!
 //! ```text
 //!   .log   |  batch  |  batch  |   batch   |000000|  allocated, not written  |

@@ -15,12 +15,14 @@ use highwater_record::Offset;
 const EIO: i32 = 5;
 const ENOSPC: i32 = 28;
 
+/// How many snapshots there are.
 fn snapshots(bed: &Bed) -> usize {
     let entries = bed.reactor.list(Path::new(DIR)).expect("listed");
     let is_one = |name: &Path| name.extension().is_some_and(|kind| kind == "snapshot");
     let names = entries.iter().map(|entry| Path::new(&entry.name));
     names.filter(|name| is_one(name)).count()
 }
+
 /// Segments of some 100 KiB, for which space is allocated ahead.
 fn ahead() -> Config {
     Config {
