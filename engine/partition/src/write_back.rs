@@ -162,10 +162,14 @@ impl WriteBack {
         self.start(in_turn.filter(|partition| partition.fresh_bytes() > 0));
     }
 
-    /// Forgets the clean, and asks the oldest one that is due for a sync: one at a time, so that a thousand partitions
-    /// do not all sync at once. Returns whether anything is left.
-    fn sync_due(&self, now: Instant) -> bool {
+    /// Puts one partition to rest to which nothing comes, forgets the clean, and asks the oldest one that is due for a sync: one
+    /// at a time, because the one may wait for the device, and so that a thousand partitions do not all sync at once. Returns
+    /// whether anything is left.
+    fn look_after(&self, now: Instant) -> bool {
         let mut dirty = self.dirty();
+        if let Some(idle) = dirty.iter().find(|one| one.may_rest(now, IDLE)) {
+            idle.rest();
+        }
         dirty.retain(|partition| partition.stays_listed());
         self.shared.pending.borrow_mut().dirty = dirty.iter().map(Rc::downgrade).collect();
         let due = dirty
@@ -185,22 +189,13 @@ impl WriteBack {
         }
         !dirty.is_empty()
     }
-
-    /// Puts one partition to rest, of those to which nothing comes: it takes a call that may wait for the device.
-    fn rest_one(&self, now: Instant) {
-        let dirty = self.dirty();
-        if let Some(partition) = dirty.iter().find(|one| one.may_rest(now, IDLE)) {
-            partition.rest();
-        }
-    }
 }
 
 async fn tick(write_back: WriteBack) {
     loop {
         write_back.shared.reactor.sleep(INTERVAL).await;
         write_back.hand_over();
-        write_back.rest_one(write_back.shared.reactor.now());
-        if !write_back.sync_due(write_back.shared.reactor.now()) {
+        if !write_back.look_after(write_back.shared.reactor.now()) {
             break;
         }
     }
