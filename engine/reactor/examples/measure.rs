@@ -32,14 +32,13 @@ fn main() -> io::Result<()> {
         ["start"] => start(),
         ["round-trip"] => [(64, 100), (64, 64 << 10), (1, 100)]
             .into_iter()
-            .flat_map(|(connections, bytes)| [0, 30].map(|spin_us| (connections, bytes, spin_us)))
-            .try_for_each(|(connections, bytes, spin_us)| round_trip(connections, bytes, spin_us)),
+            .try_for_each(|(connections, bytes)| round_trip(connections, bytes)),
         ["against", address, pid] => {
             let address = address.parse().map_err(io::Error::other)?;
             load(64, 100, address, pid.parse().map_err(io::Error::other)?);
             Ok(())
         }
-        ["serve", spin_us] => serve(spin_us.parse().map_err(io::Error::other)?),
+        ["serve"] => serve(),
         ["call"] => call(),
         ["sync", directory] => sync(Path::new(directory)),
         ["timers"] => timers(),
@@ -135,12 +134,8 @@ fn cpu_time(pid: u32) -> Duration {
     Duration::from_nanos(nanos.sum())
 }
 
-fn serve(spin_us: u64) -> io::Result<()> {
-    let options = Options {
-        spin_before_park: Duration::from_micros(spin_us),
-        ..on_core(0)
-    };
-    let running = run(options, |reactor| async move {
+fn serve() -> io::Result<()> {
+    let running = run(on_core(0), |reactor| async move {
         let anywhere = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0);
         let listener = reactor.listen(anywhere).expect("some port is free");
         println!("{}", listener.local_addr());
@@ -164,9 +159,9 @@ fn serve(spin_us: u64) -> io::Result<()> {
     io::stdin().read_to_end(&mut Vec::new()).map(drop)
 }
 
-fn round_trip(connections: usize, bytes: usize, spin_us: u64) -> io::Result<()> {
+fn round_trip(connections: usize, bytes: usize) -> io::Result<()> {
     let mut server = Command::new(std::env::current_exe()?)
-        .args(["serve", &spin_us.to_string()])
+        .arg("serve")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()?;
@@ -179,7 +174,6 @@ fn round_trip(connections: usize, bytes: usize, spin_us: u64) -> io::Result<()> 
         .next()
         .ok_or_else(|| io::Error::other("no line"))??;
     let address: SocketAddr = line.parse().map_err(io::Error::other)?;
-    print!("{spin_us} us of spin, ");
     load(connections, bytes, address, server.id());
     drop(server.stdin.take());
     server.wait().map(drop)
@@ -238,59 +232,50 @@ fn percentile(sorted: &[Duration], of: usize) -> Duration {
 }
 
 fn call() -> io::Result<()> {
-    for (name, cores, spin_us) in [
-        ("own cores, 30 us of spin", vec![0, 1], 30),
-        ("own cores, no spin", vec![0, 1], 0),
-    ] {
-        let exchange = Exchange::<u64, u64>::new(2, 1024);
-        let options = Options {
-            shards: 2,
-            cores,
-            spin_before_park: Duration::from_micros(spin_us),
-            ..Options::default()
-        };
-        let running = run(options, move |reactor| {
-            let exchange = exchange.clone();
-            async move {
-                let post = exchange.bind(&reactor);
-                if reactor.shard() != ShardId::ZERO {
-                    while let Ok(call) = post.next().await {
-                        if call.request == u64::MAX {
-                            break;
-                        }
-                        call.reply.send(call.request);
+    let exchange = Exchange::<u64, u64>::new(2, 1024);
+    let options = Options {
+        shards: 2,
+        cores: vec![0, 1],
+        ..Options::default()
+    };
+    let running = run(options, move |reactor| {
+        let exchange = exchange.clone();
+        async move {
+            let post = exchange.bind(&reactor);
+            if reactor.shard() != ShardId::ZERO {
+                while let Ok(call) = post.next().await {
+                    if call.request == u64::MAX {
+                        break;
                     }
-                    return;
+                    call.reply.send(call.request);
                 }
-                let other = ShardId::new(1);
-                let mut took = Vec::with_capacity(100_000);
-                for n in 0..100_000 {
-                    let began = reactor.now();
-                    post.call(other, n).await.expect("the other shard is there");
-                    took.push(reactor.now() - began);
-                }
-                took.sort_unstable();
-                let began = reactor.now();
-                for batch in 0..2_000_u64 {
-                    let calls = (0..500).map(|n| post.call(other, batch * 500 + n));
-                    join_all(calls.collect::<Vec<_>>()).await;
-                }
-                let rate = 1e6 / (reactor.now() - began).as_secs_f64();
-                println!(
-                    "calls, {name}: p50 {:.1?}, p99 {:.1?} there and back; {:.2} M/s in batches of 500",
-                    percentile(&took, 50),
-                    percentile(&took, 99),
-                    rate / 1e6
-                );
-                let _ = post.call(other, u64::MAX).await;
+                return;
             }
-        });
-        running
-            .map_err(io::Error::other)?
-            .join()
-            .map_err(io::Error::other)?;
-    }
-    Ok(())
+            let other = ShardId::new(1);
+            let mut took = Vec::with_capacity(100_000);
+            for n in 0..100_000 {
+                let began = reactor.now();
+                post.call(other, n).await.expect("the other shard is there");
+                took.push(reactor.now() - began);
+            }
+            took.sort_unstable();
+            let began = reactor.now();
+            for batch in 0..2_000_u64 {
+                let calls = (0..500).map(|n| post.call(other, batch * 500 + n));
+                join_all(calls.collect::<Vec<_>>()).await;
+            }
+            let rate = 1e6 / (reactor.now() - began).as_secs_f64();
+            println!(
+                "calls: p50 {:.1?}, p99 {:.1?} there and back; {:.2} M/s in batches of 500",
+                percentile(&took, 50),
+                percentile(&took, 99),
+                rate / 1e6
+            );
+            let _ = post.call(other, u64::MAX).await;
+        }
+    });
+    let running = running.map_err(io::Error::other)?;
+    running.join().map_err(io::Error::other)
 }
 
 /// The three ways to sync, in turn, so that a busy disk treats them alike.

@@ -248,6 +248,11 @@ impl Reactor {
         ask!(self, world => world.sync_data(file).await)
     }
 
+    /// When [`Self::sync_data`] was last asked for on this shard: whoever can wait gives way where somebody waits for the device.
+    pub fn last_sync(&self) -> Option<Instant> {
+        ask!(self, world => world.last_sync())
+    }
+
     /// [`Self::sync_data`] for what is much and not urgent, by the blocking pool, one after the other: writing back costs the
     /// processor something, and the ring's workers do it on the shard's own core and in its short turns.
     pub async fn sync_much(&self, file: &File) -> io::Result<()> {

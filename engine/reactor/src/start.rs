@@ -17,13 +17,13 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::bell::Bells;
-use crate::glommio::{Parts, Shard, system_error};
+use crate::glommio::{Parts, Shard};
 use crate::pool::Pool;
 use crate::reactor::{Reactor, World};
 use crate::shard::ShardId;
 use crate::sys;
 use crate::watchdog::{self, Pulses};
-use cores::Cores;
+use cores::{Cores, system_error};
 
 /// How [`run`] starts.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -35,10 +35,6 @@ pub struct Options {
     pub pin: bool,
     /// The cores to pin to, in turn, whether they suffice or not; empty for those this process may use. Default: empty.
     pub cores: Vec<usize>,
-    /// How long a shard spins before it parks. It saves its neighbours' messages a wake-up (some 20 us), and burns what
-    /// others on its core could use: a shard spins only on a core of its own, and only where the machine has more cores
-    /// than this process has shards. Default: 30 us.
-    pub spin_before_park: Duration,
     /// The memory that may be locked (`RLIMIT_MEMLOCK`) is raised to this before the start, as far as the hard limit
     /// goes. Default: 8 MiB.
     pub memlock_bytes: u64,
@@ -59,7 +55,6 @@ impl Default for Options {
             shards: u16::try_from(cores).unwrap_or(u16::MAX),
             pin: true,
             cores: Vec::new(),
-            spin_before_park: Duration::from_micros(30),
             memlock_bytes: 8 << 20,
             blocking_threads: 4,
             blocking_jobs_max: 256,
@@ -200,7 +195,6 @@ where
             pool: Arc::clone(&pool),
             pulses: Arc::clone(&pulses),
             jobs_max: options.blocking_jobs_max,
-            spin: cores.spin(),
         };
         let (ready, exit, main) = (ready.clone(), exit.clone(), main.clone());
         let cores = Arc::clone(&cores);
@@ -270,7 +264,7 @@ fn live<M, F>(
         // The executor has nothing else to do yet: its thread may wait here.
         if gate.recv().is_ok() {
             let reactor = Reactor::new(World::Glommio(Rc::clone(&shard)));
-            shard.run(main(reactor)).await;
+            shard.run(main(reactor));
         }
     });
 }

@@ -8,6 +8,7 @@
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -159,6 +160,31 @@ fn a_sync_that_nobody_waits_for_any_more_comes_to_its_end() {
                 assert!(reactor.timeout(Duration::ZERO, syncing).await.is_none());
             }
             // The last one is under way when the shard ends.
+        }
+    });
+}
+
+#[test]
+fn more_syncs_than_the_ring_takes_wait_in_line_and_each_is_told_how_it_went() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("file");
+    on_shards(1, move |reactor| {
+        let path = path.clone();
+        async move {
+            let file = reactor.open(&path, OpenOptions::CREATE).unwrap();
+            file.append_at(0, &[&[7; 10_000]]).unwrap();
+            let device = Path::new("/dev/null");
+            let no_file = reactor.open(device, OpenOptions::READ_WRITE).unwrap();
+            for _ in 0..3 {
+                let syncs = (0..400).map(|n| {
+                    let file = if n % 4 == 0 { &no_file } else { &file };
+                    reactor.sync_data(file)
+                });
+                for (n, outcome) in join_all(syncs).await.into_iter().enumerate() {
+                    let number = outcome.err().and_then(|error| error.raw_os_error());
+                    assert_eq!(number, (n % 4 == 0).then_some(libc::EINVAL));
+                }
+            }
         }
     });
 }

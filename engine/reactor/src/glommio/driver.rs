@@ -3,7 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::task::{Context, Waker};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::sys::{Epoll, Event};
 /// Events taken at once.
 const EVENTS_PER_WAIT: usize = 256;
 
-/// The key of what only ends the wait: the shard's bell, the alarm clock.
+/// The key of what only ends the wait: the shard's bell.
 const NOBODY: u64 = u64::MAX;
 
 /// The epoll set and what is registered in it.
@@ -142,11 +142,6 @@ impl Driver {
         })
     }
 
-    /// Lets a descriptor end the wait, and nothing else.
-    pub(super) fn add_alarm(&self, descriptor: &impl AsFd) -> io::Result<()> {
-        self.epoll.add(descriptor.as_fd(), NOBODY)
-    }
-
     /// Registers a descriptor; [`Self::deregister`] it before it is closed.
     pub(super) fn register(&self, descriptor: &impl AsFd) -> io::Result<Registration> {
         let readiness = Rc::new(Readiness {
@@ -187,9 +182,8 @@ impl Driver {
         drop(left);
     }
 
-    /// Waits for events until `timeout` (`None`: without end) and marks and wakes those they concern, after `awake`; how
-    /// many came.
-    pub(super) fn wait(&self, timeout: Option<Duration>, awake: impl FnOnce()) -> usize {
+    /// Waits for events until `timeout` (`None`: without end) and marks and wakes those they concern, after `awake`.
+    pub(super) fn wait(&self, timeout: Option<Duration>, awake: impl FnOnce()) {
         let mut events = self.events.borrow_mut();
         let waited = self.epoll.wait(&mut events, timeout);
         awake();
@@ -201,16 +195,6 @@ impl Driver {
         for event in &events[..count] {
             self.deliver(event);
         }
-        count
-    }
-
-    /// [`Self::wait`] without waiting.
-    pub(super) fn look(&self) -> usize {
-        self.wait(Some(Duration::ZERO), || {})
-    }
-
-    pub(super) fn epoll(&self) -> BorrowedFd<'_> {
-        self.epoll.as_fd()
     }
 
     fn deliver(&self, event: &Event) {

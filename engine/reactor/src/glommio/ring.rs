@@ -1,156 +1,177 @@
-//! The shard's door to io_uring, which is glommio's: syncs under way, and a park in the ring for as long as there are
-//! any. It knows neither tasks nor what is synced.
+//! The shard's own io_uring, for what waits for a device: syncs under way. A completion is one more ring of the shard's bell, so
+//! that the shard waits in its epoll set for this as for everything else. It knows neither tasks nor what is synced.
 //!
-//! While nothing is under way the shard waits in its epoll set alone: a wait through the ring costs four more system
-//! calls. While something is, it parks in the ring, with a poll of the epoll set armed there; whichever comes first ends
-//! the park.
+//! ```text
+//!   sync_data ──► in line ──► submit: one call for all of a round ──► kernel's workers
+//!   woken     ◄── reap: no call, the queue is memory ◄── bell ◄───────────────┘
+//! ```
 
 use std::cell::{Cell, RefCell};
-use std::future::{Future, poll_fn};
+use std::collections::VecDeque;
 use std::io;
-use std::mem::ManuallyDrop;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, RawFd};
-use std::pin::Pin;
-use std::rc::Rc;
-use std::task::{Poll, Waker};
+use std::os::fd::{AsRawFd, BorrowedFd};
 
-use ::glommio::GlommioError;
-use ::glommio::io::BufferedFile;
-use ::glommio::net::TcpStream;
-use futures_io::AsyncRead;
+use io_uring::types::{Fd, FsyncFlags};
+use io_uring::{IoUring, opcode};
 
 use crate::file::{Backing, File};
 use crate::local::oneshot;
 
+/// Syncs that the kernel has at once; more wait in line. Its workers are fewer.
+const UNDER_WAY_MAX: usize = 128;
+
 /// What is under way in the ring of one shard.
-#[derive(Default)]
 pub(super) struct Ring {
-    under_way: Cell<usize>,
-    /// Something was begun that the kernel has not been given yet.
+    uring: RefCell<IoUring>,
+    syncs: RefCell<Syncs>,
+    /// There are entries that the kernel has not been given yet.
     to_submit: Cell<bool>,
-    /// The poll of the epoll set, armed once and kept until it fires.
-    armed: RefCell<Option<Pin<Box<dyn Future<Output = ()>>>>>,
-    parked: RefCell<Option<Waker>>,
-    ended: Cell<bool>,
+}
+
+#[derive(Default)]
+struct Syncs {
+    in_line: VecDeque<Sync>,
+    /// By the number that the kernel gives back.
+    under_way: Vec<Option<Sync>>,
+    free: Vec<usize>,
+}
+
+struct Sync {
+    /// Open until the kernel is done with it.
+    file: File,
+    told: oneshot::Sender<io::Result<()>>,
 }
 
 impl std::fmt::Debug for Ring {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Ring")
-            .field("under_way", &self.under_way.get())
+            .field("under_way", &self.syncs.borrow().under_way_len())
             .finish_non_exhaustive()
     }
 }
 
-impl Ring {
-    /// Whether anything is under way.
-    pub(super) fn is_busy(&self) -> bool {
-        self.under_way.get() > 0
+impl Syncs {
+    fn under_way_len(&self) -> usize {
+        self.under_way.len() - self.free.len()
     }
 
-    /// Whether something was begun since the last [`Self::park`].
+    /// The number under which the next in line is under way, and its descriptor.
+    fn begin(&mut self) -> Option<(usize, Fd)> {
+        if self.under_way_len() == UNDER_WAY_MAX {
+            return None;
+        }
+        let sync = self.in_line.pop_front()?;
+        let Backing::Machine(machine) = sync.file.backing() else {
+            unreachable!("only files of the machine get in line");
+        };
+        let descriptor = Fd(machine.as_raw_fd());
+        let number = self.free.pop().unwrap_or_else(|| {
+            self.under_way.push(None);
+            self.under_way.len() - 1
+        });
+        self.under_way[number] = Some(sync);
+        Some((number, descriptor))
+    }
+
+    fn end(&mut self, number: usize) -> Sync {
+        let sync = self.under_way[number].take();
+        self.free.push(number);
+        sync.expect("the kernel completes what is under way, once")
+    }
+}
+
+impl Ring {
+    /// A ring whose completions signal `bell`, an eventfd.
+    pub(super) fn new(bell: BorrowedFd<'_>) -> io::Result<Self> {
+        let entries = u32::try_from(UNDER_WAY_MAX).expect("a small number");
+        // The queue of completions has twice as many entries: it cannot overflow.
+        let uring = IoUring::new(entries)?;
+        uring.submitter().register_eventfd(bell.as_raw_fd())?;
+        Ok(Self {
+            uring: RefCell::new(uring),
+            syncs: RefCell::default(),
+            to_submit: Cell::new(false),
+        })
+    }
+
+    /// Syncs a file's data: begun with the next [`Self::submit`], whether anybody waits for it or not.
+    pub(super) fn sync_data(&self, file: File) -> oneshot::Receiver<io::Result<()>> {
+        let (told, receiver) = oneshot::channel();
+        if matches!(file.backing(), Backing::Machine(_)) {
+            let sync = Sync { file, told };
+            self.syncs.borrow_mut().in_line.push_back(sync);
+            self.to_submit.set(true);
+        } else {
+            let error = io::Error::new(io::ErrorKind::Unsupported, "it is of another world");
+            let _ = told.send(Err(error));
+        }
+        receiver
+    }
+
+    /// Whether a sync was asked for that has not come to its end.
+    pub(super) fn is_busy(&self) -> bool {
+        let syncs = self.syncs.borrow();
+        !syncs.in_line.is_empty() || syncs.under_way_len() > 0
+    }
+
+    /// Whether [`Self::submit`] has something to do.
     pub(super) fn has_to_submit(&self) -> bool {
         self.to_submit.get()
     }
 
-    /// Syncs a file's data. It is begun at the call and goes on when the future is dropped; `before_waking` runs when it
-    /// is done, before whoever waits is woken.
-    pub(super) fn sync_data(
-        self: &Rc<Self>,
-        file: File,
-        before_waking: impl FnOnce() + 'static,
-    ) -> oneshot::Receiver<io::Result<()>> {
-        let (sender, receiver) = oneshot::channel();
-        self.under_way.set(self.under_way.get() + 1);
-        self.to_submit.set(true);
-        let ring = Rc::clone(self);
-        let syncing = async move {
-            let result = fdatasync(&file).await;
-            drop(file);
-            ring.under_way.set(ring.under_way.get() - 1);
-            before_waking();
-            let _ = sender.send(result);
-            ring.unpark();
-        };
-        ::glommio::spawn_local(syncing).detach();
-        receiver
+    /// Whether [`Self::reap`] has something to do.
+    pub(super) fn has_completions(&self) -> bool {
+        !self.uring.borrow_mut().completion().is_empty()
     }
 
-    /// Gives the kernel what was begun, and waits in the ring until something is done there or `epoll` is readable.
-    pub(super) async fn park(&self, epoll: BorrowedFd<'_>) {
-        self.to_submit.set(false);
-        self.ended.set(false);
-        let epoll = epoll.as_raw_fd();
-        let mut parked = false;
-        poll_fn(|context| {
-            if self.ended.get() {
-                return Poll::Ready(());
+    /// Gives the kernel what is in line. Where it has no memory for that, [`Self::has_to_submit`] stays true.
+    pub(super) fn submit(&self) {
+        let mut uring = self.uring.borrow_mut();
+        let mut syncs = self.syncs.borrow_mut();
+        let mut queue = uring.submission();
+        while !queue.is_full()
+            && let Some((number, descriptor)) = syncs.begin()
+        {
+            let sync = opcode::Fsync::new(descriptor).flags(FsyncFlags::DATASYNC);
+            let entry = sync.build().user_data(number as u64);
+            // SAFETY: the descriptor stays open until the completion, because the file lies in `under_way` until then; there are
+            // no buffers.
+            unsafe { queue.push(&entry) }.expect("it is not full");
+        }
+        drop(queue);
+        loop {
+            match uring.submit() {
+                Ok(_) => break self.to_submit.set(!uring.submission().is_empty()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => break tracing::debug!(%error, "syncs are put off"),
             }
-            let mut armed = self.armed.borrow_mut();
-            if let Some(poll) = &mut *armed
-                && poll.as_mut().poll(context).is_ready()
-            {
-                *armed = None;
-                if parked {
-                    return Poll::Ready(());
-                }
-                // It fired before this park, for what has been seen since.
-            }
-            if armed.is_none() {
-                let mut poll: Pin<Box<dyn Future<Output = ()>>> = Box::pin(readable(epoll));
-                // Never ready at once: it has yet to go through the ring.
-                let _ = poll.as_mut().poll(context);
-                *armed = Some(poll);
-            }
-            parked = true;
-            *self.parked.borrow_mut() = Some(context.waker().clone());
-            Poll::Pending
-        })
-        .await;
-        self.parked.borrow_mut().take();
-    }
-
-    fn unpark(&self) {
-        self.ended.set(true);
-        let parked = self.parked.borrow_mut().take();
-        if let Some(waker) = parked {
-            waker.wake();
         }
     }
-}
 
-async fn fdatasync(file: &File) -> io::Result<()> {
-    let Backing::Machine(machine) = file.backing() else {
-        return Err(io::Error::new(
-            io::ErrorKind::Unsupported,
-            "it is of another world",
-        ));
-    };
-    // SAFETY: the descriptor stays open, because `file` outlives this future, and it stays ours: glommio's handle is
-    // never dropped.
-    let handle = ManuallyDrop::new(unsafe { BufferedFile::from_raw_fd(machine.as_raw_fd()) });
-    loop {
-        match handle.fdatasync().await.map_err(system_error) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            done => return done,
+    /// Tells those whose syncs have ended.
+    pub(super) fn reap(&self) {
+        while let Some(completion) = self.next_completion() {
+            let number = usize::try_from(completion.user_data()).expect("it was one");
+            let mut syncs = self.syncs.borrow_mut();
+            let sync = syncs.end(number);
+            if completion.result() == -libc::EINTR {
+                syncs.in_line.push_back(sync);
+            } else {
+                drop(syncs);
+                let result = match completion.result() {
+                    0.. => Ok(()),
+                    error => Err(io::Error::from_raw_os_error(-error)),
+                };
+                drop(sync.file);
+                let _ = sync.told.send(result);
+            }
+            // A place is free for the next in line.
+            self.to_submit
+                .set(self.to_submit.get() || !self.syncs.borrow().in_line.is_empty());
         }
     }
-}
 
-/// glommio's error with the system's number in it, where there is one: its own conversion drops that.
-pub(crate) fn system_error(error: GlommioError<()>) -> io::Error {
-    match error.raw_os_error() {
-        Some(number) => io::Error::from_raw_os_error(number),
-        None => io::Error::from(error),
+    fn next_completion(&self) -> Option<io_uring::cqueue::Entry> {
+        self.uring.borrow_mut().completion().next()
     }
-}
-
-/// Waits until an epoll descriptor is readable, through glommio's public door alone: a stream made from a raw
-/// descriptor arms a poll, and a read of it stays pending until that fires. The read itself then fails, because an
-/// epoll set is no socket. A stream serves once: the next read would fail without waiting.
-async fn readable(epoll: RawFd) {
-    // SAFETY: the descriptor is open, and the stream does not own it: it is never dropped, whether the wait ends or
-    // is cut off (a cut-off one leaves a few hundred bytes behind, once per shard).
-    let mut stream = ManuallyDrop::new(unsafe { TcpStream::from_raw_fd(epoll) });
-    let _ = poll_fn(|context| Pin::new(&mut *stream).poll_read(context, &mut [0])).await;
 }

@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use super::driver::Driver;
 use super::prefetch;
+use super::ring::Ring;
 use super::rounds::Rounds;
 use super::socket::{Listener, Socket};
 use crate::bell::{Bells, Ports, Receiving};
@@ -41,6 +42,7 @@ pub(crate) struct Shard {
     desk: Rc<Desk>,
     pulses: Arc<Pulses>,
     random: RefCell<Random>,
+    last_sync: Cell<Option<Instant>>,
 }
 
 /// What a shard is given by the thread that starts it.
@@ -53,7 +55,6 @@ pub(crate) struct Parts {
     pub(crate) pool: Arc<Pool>,
     pub(crate) pulses: Arc<Pulses>,
     pub(crate) jobs_max: usize,
-    pub(crate) spin: Duration,
 }
 
 #[derive(Debug)]
@@ -73,7 +74,6 @@ impl Shard {
             pool,
             pulses,
             jobs_max,
-            spin,
         } = parts;
         let tasks = Tasks::new(Some((Arc::clone(&bells), id)));
         let receiving = Receiving {
@@ -83,7 +83,15 @@ impl Shard {
         };
         let desk = Desk::new(pool, receiving.clone(), jobs_max);
         let driver = Rc::new(Driver::new(&receiving)?);
-        let rounds = Rounds::new(receiving, driver, tasks, Clock::real(started), spin)?;
+        let bell = receiving.bells.event(id);
+        let ring = Ring::new(bell.expect("bells of this world hang in epoll sets"))?;
+        let rounds = Rounds {
+            driver,
+            tasks,
+            clock: Clock::real(started),
+            ring,
+            receiving,
+        };
         let random = RefCell::new(Random {
             bytes: [0; RANDOM_BYTES],
             used: RANDOM_BYTES,
@@ -95,11 +103,12 @@ impl Shard {
             desk,
             pulses,
             random,
+            last_sync: Cell::new(None),
         }))
     }
 
     /// Runs `main` and the shard's tasks until `main` returns; ends all tasks then.
-    pub(crate) async fn run(self: Rc<Self>, main: impl Future<Output = ()> + 'static) {
+    pub(crate) fn run(self: Rc<Self>, main: impl Future<Output = ()> + 'static) {
         let done = Rc::new(Cell::new(false));
         let returned = Rc::clone(&done);
         self.spawn(async move {
@@ -108,9 +117,9 @@ impl Shard {
         })
         .detach();
         self.spawn(Rc::clone(&self).beat()).detach();
-        self.rounds.run(&done).await;
+        self.rounds.run(&done);
         self.rounds.tasks.end_all();
-        self.rounds.end().await;
+        self.rounds.end();
         self.rounds.clock.clear();
         self.rounds.receiving.ports.clear();
     }
@@ -237,15 +246,15 @@ impl Shard {
     }
 
     pub(crate) async fn sync_data(&self, file: &File) -> io::Result<()> {
-        let Receiving { me, bells, .. } = self.rounds.receiving.clone();
-        // The shard is awake when it is told: no need to ring for what it wakes itself.
-        let synced = self
-            .rounds
-            .ring
-            .sync_data(file.clone(), move || bells.get_up(me));
+        self.last_sync.set(Some(self.now()));
+        let synced = self.rounds.ring.sync_data(file.clone());
         synced
             .await
             .unwrap_or_else(|oneshot::Closed| Err(io::ErrorKind::Interrupted.into()))
+    }
+
+    pub(crate) fn last_sync(&self) -> Option<Instant> {
+        self.last_sync.get()
     }
 
     pub(crate) async fn prefetch(&self, file: &File, position: u64, len: u64) -> io::Result<()> {

@@ -150,7 +150,12 @@ impl Shard {
         self.core.disk.finish_sync_dir(begun)
     }
 
+    pub(crate) fn last_sync(&self) -> Option<Instant> {
+        self.core.last_sync[self.id.index()].get()
+    }
+
     pub(crate) async fn sync_data(&self, file: &File) -> io::Result<()> {
+        self.core.last_sync[self.id.index()].set(Some(self.now()));
         let Backing::Sim(handle) = file.backing() else {
             return Err(of_another_world());
         };

@@ -21,6 +21,7 @@ use crate::reactor::{self, Reactor};
 use crate::shard::ShardId;
 use crate::task::take_waiting_for;
 use crate::tasks::{NO_TASK, Tasks};
+use crate::time::Instant;
 
 /// What one turn of a task takes.
 const TURN: Duration = Duration::from_micros(1);
@@ -47,6 +48,8 @@ pub(super) struct Core {
     pub(super) ports: Vec<Rc<Ports>>,
     /// For each shard the turn for what is slow.
     pub(super) slow: Vec<Semaphore>,
+    /// For each shard when it last asked for a sync.
+    pub(super) last_sync: Vec<Cell<Option<Instant>>>,
     pub(super) disk: Disk,
     pub(super) net: Network,
     /// Wall-clock time at the start of the world.
@@ -78,6 +81,7 @@ impl World {
                 bells: Arc::new(Bells::without_events(shards)),
                 ports: (0..shards).map(|_| Rc::default()).collect(),
                 slow: (0..shards).map(|_| Semaphore::new(1)).collect(),
+                last_sync: (0..shards).map(|_| Cell::new(None)).collect(),
                 disk,
                 net,
                 unix_ms_at_start: Cell::new(UNIX_MS_AT_START),

@@ -1,6 +1,7 @@
 //! Which core a shard keeps to. It counts all shards of the process, so that several worlds in one process do not
 //! pile up on the same cores.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -29,7 +30,6 @@ pub(super) struct Cores {
     shards: usize,
     /// One per shard, or none where they are not pinned.
     pinned: Vec<usize>,
-    spin: Duration,
 }
 
 impl Cores {
@@ -37,17 +37,8 @@ impl Cores {
         let shards = usize::from(options.shards);
         let before = ALIVE.fetch_add(shards, Ordering::Relaxed);
         let allowed = sys::allowed_cores().unwrap_or_default();
-        let (pinned, spin) = plan(options, &allowed, before);
-        Arc::new(Self {
-            shards,
-            pinned,
-            spin,
-        })
-    }
-
-    /// How long each shard spins before it sleeps.
-    pub(super) fn spin(&self) -> Duration {
-        self.spin
+        let pinned = plan(options, &allowed, before);
+        Arc::new(Self { shards, pinned })
     }
 
     /// The executor for one shard, made on its thread. A core that cannot be had is no reason not to start.
@@ -62,6 +53,14 @@ impl Cores {
     }
 }
 
+/// glommio's error with the system's number in it, where there is one: its own conversion drops that.
+pub(super) fn system_error(error: GlommioError<()>) -> io::Error {
+    match error.raw_os_error() {
+        Some(number) => io::Error::from_raw_os_error(number),
+        None => io::Error::from(error),
+    }
+}
+
 fn builder(placement: Placement) -> LocalExecutorBuilder {
     LocalExecutorBuilder::new(placement)
         .io_memory(IO_MEMORY_BYTES)
@@ -70,24 +69,14 @@ fn builder(placement: Placement) -> LocalExecutorBuilder {
         .blocking_thread_pool_placement(PoolPlacement::Unbound(1))
 }
 
-/// Which core each shard keeps to (none where they are not pinned), and how long it spins there, when `before` shards
-/// of the process are alive already.
-fn plan(options: &Options, allowed: &[usize], before: usize) -> (Vec<usize>, Duration) {
+/// Which core each shard keeps to (none where they are not pinned), when `before` shards of the process are alive already.
+fn plan(options: &Options, allowed: &[usize], before: usize) -> Vec<usize> {
     let shards = usize::from(options.shards);
     if !options.pin {
-        return (Vec::new(), Duration::ZERO);
+        return Vec::new();
     }
     if !options.cores.is_empty() {
-        let shared = before + shards > options.cores.len();
-        let spin = if shared {
-            Duration::ZERO
-        } else {
-            options.spin_before_park
-        };
-        return (
-            options.cores.iter().copied().cycle().take(shards).collect(),
-            spin,
-        );
+        return options.cores.iter().copied().cycle().take(shards).collect();
     }
     if before + shards > allowed.len() {
         tracing::debug!(
@@ -96,17 +85,9 @@ fn plan(options: &Options, allowed: &[usize], before: usize) -> (Vec<usize>, Dur
             cores = allowed.len(),
             "too few cores to pin the shards"
         );
-        return (Vec::new(), Duration::ZERO);
+        return Vec::new();
     }
-    // Where no core is left over, the kernel's workers and whoever is at the other end of the connections run on the
-    // shards' own cores, and spinning takes from them.
-    let all_taken = before + shards == allowed.len();
-    let spin = if all_taken {
-        Duration::ZERO
-    } else {
-        options.spin_before_park
-    };
-    (allowed[before..before + shards].to_vec(), spin)
+    allowed[before..before + shards].to_vec()
 }
 
 impl Drop for Cores {
@@ -119,38 +100,31 @@ impl Drop for Cores {
 mod tests {
     use super::*;
 
-    fn planned(shards: u16, cores: &[usize], before: usize) -> (Vec<usize>, bool) {
+    fn planned(shards: u16, cores: &[usize], before: usize) -> Vec<usize> {
         let options = Options {
             shards,
             cores: cores.to_vec(),
             ..Options::default()
         };
-        let (pinned, spin) = plan(&options, &[2, 3, 5, 7], before);
-        (pinned, spin > Duration::ZERO)
+        plan(&options, &[2, 3, 5, 7], before)
     }
 
     #[test]
     fn shards_have_cores_of_their_own_where_there_are_enough() {
-        assert_eq!(planned(2, &[], 0), (vec![2, 3], true));
-        assert_eq!(planned(2, &[], 1), (vec![3, 5], true));
-    }
-
-    #[test]
-    fn shards_do_not_spin_where_no_core_is_left_for_others() {
-        assert_eq!(planned(4, &[], 0), (vec![2, 3, 5, 7], false));
-        assert_eq!(planned(2, &[], 2), (vec![5, 7], false));
+        assert_eq!(planned(2, &[], 0), [2, 3]);
+        assert_eq!(planned(2, &[], 1), [3, 5]);
+        assert_eq!(planned(4, &[], 0), [2, 3, 5, 7]);
     }
 
     #[test]
     fn shards_are_not_pinned_where_there_are_too_few_cores() {
-        assert_eq!(planned(5, &[], 0), (vec![], false));
-        assert_eq!(planned(1, &[], 4), (vec![], false));
+        assert_eq!(planned(5, &[], 0), [0; 0]);
+        assert_eq!(planned(1, &[], 4), [0; 0]);
     }
 
     #[test]
-    fn named_cores_are_used_in_turn_and_without_spinning_when_shared() {
-        assert_eq!(planned(3, &[7, 2], 0), (vec![7, 2, 7], false));
-        assert_eq!(planned(2, &[7, 2], 0), (vec![7, 2], true));
-        assert_eq!(planned(1, &[7], 1), (vec![7], false));
+    fn named_cores_are_used_in_turn() {
+        assert_eq!(planned(3, &[7, 2], 0), [7, 2, 7]);
+        assert_eq!(planned(1, &[7], 1), [7]);
     }
 }

@@ -1,7 +1,7 @@
-//! What a thread waits with: epoll sets, event counters, alarm clocks.
+//! What a thread waits with: epoll sets and event counters.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -164,12 +164,6 @@ impl Epoll {
     }
 }
 
-impl AsFd for Epoll {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
-}
-
 /// The same on every architecture; libc does not name it everywhere.
 const SYS_EPOLL_PWAIT2: libc::c_long = 441;
 
@@ -177,41 +171,5 @@ fn timespec(duration: Duration) -> libc::timespec {
     libc::timespec {
         tv_sec: libc::time_t::try_from(duration.as_secs()).unwrap_or(libc::time_t::MAX),
         tv_nsec: libc::c_long::from(duration.subsec_nanos()),
-    }
-}
-
-/// A clock that becomes readable at a time it is set to.
-#[derive(Debug)]
-pub(crate) struct AlarmClock(OwnedFd);
-
-impl AlarmClock {
-    pub(crate) fn new() -> io::Result<Self> {
-        let flags = libc::TFD_CLOEXEC | libc::TFD_NONBLOCK;
-        // SAFETY: no memory is involved.
-        owned(unsafe { libc::timerfd_create(libc::CLOCK_MONOTONIC, flags) }).map(Self)
-    }
-
-    /// Sets it to `after` from now; it has rung when that is zero.
-    pub(crate) fn set(&self, after: Duration) -> io::Result<()> {
-        let setting = libc::itimerspec {
-            it_interval: timespec(Duration::ZERO),
-            // Zero would switch it off.
-            it_value: timespec(after.max(Duration::from_nanos(1))),
-        };
-        // SAFETY: the setting is read during the call only; what it was before is not asked for.
-        checked(unsafe {
-            libc::timerfd_settime(
-                self.0.as_raw_fd(),
-                0,
-                &raw const setting,
-                std::ptr::null_mut(),
-            )
-        })
-    }
-}
-
-impl AsFd for AlarmClock {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
     }
 }
