@@ -89,7 +89,7 @@ pub(crate) struct Run {
     /// The seed of the generated records.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
-    /// Shards of the embedded engine; as many as there are cores unless given.
+    /// Shards of the embedded engine; one less than there are cores unless given.
     #[arg(long, value_name = "N", conflicts_with = "bootstrap")]
     pub(crate) shards: Option<u16>,
     /// Where the embedded engine puts its temporary directory.

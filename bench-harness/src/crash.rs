@@ -52,7 +52,8 @@ pub(crate) async fn crash(arguments: &Crash) -> Result<Outcome> {
     let mut launch = Launch {
         directory: directory.path(),
         listen: ([127, 0, 0, 1], 0).into(),
-        shards: None,
+        // Requests cross from one to the other, whatever the machine.
+        shards: Some(2),
         durability: arguments.durability,
     };
     let mut engine = Embedded::start(&launch)?;

@@ -28,7 +28,8 @@ use cores::{Cores, system_error};
 /// How [`run`] starts.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Options {
-    /// Threads with an executor each; at least one. Default: the cores this process may use.
+    /// Threads with an executor each; at least one. Default: one less than the cores this process may use, which leaves one to
+    /// the blocking pool, the kernel's workers and whoever is at the other end of the connections.
     pub shards: u16,
     /// Whether each shard keeps to a core of its own. Where there are fewer cores than shards, those of other worlds
     /// in this process included, they are not pinned. Default: true.
@@ -52,7 +53,7 @@ impl Default for Options {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
         Self {
-            shards: u16::try_from(cores).unwrap_or(u16::MAX),
+            shards: u16::try_from(cores - 1).unwrap_or(u16::MAX).max(1),
             pin: true,
             cores: Vec::new(),
             memlock_bytes: 8 << 20,

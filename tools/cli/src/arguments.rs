@@ -125,7 +125,7 @@ pub(crate) struct Serve {
     /// One setting by Kafka's name; may be given many times and overrides the file.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
-    /// Shards: threads that each own a share of the partitions; as many as there are cores unless given (highwater.shards).
+    /// Shards: threads that each own a share of the partitions; one less than there are cores unless given (highwater.shards).
     #[arg(long, value_name = "N")]
     pub(crate) shards: Option<u16>,
 }

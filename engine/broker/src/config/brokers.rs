@@ -4,7 +4,7 @@
 use crate::config::entry::{Entry, Feature, Synonym, hours, minutes, same};
 use crate::config::kind::{INT, Kind, LONG, int, long};
 
-const SHARDS: &str = "work is divided over shards, one for each core; see `highwater.shards`";
+const SHARDS: &str = "work is divided over shards, a thread each; see `highwater.shards`";
 const ONE_PROCESS: &str = "broker and controller are one process without a connection between them";
 const ONE_DIRECTORY: &str = "the metadata log lies in the data directory";
 const NO_PURGATORY: &str =
@@ -227,7 +227,7 @@ pub static BROKERS: &[Entry] = &[
         .default("45000").waits(Feature::StreamsGroups),
     Entry::new("highwater.durability", Kind::Choice(&["flushed", "written"]), "Default of the topic setting `highwater.durability`.")
         .default("flushed").dynamic(),
-    Entry::new("highwater.shards", int(0), "How many shards, each a thread with its own partitions and connections; 0 takes one for each core the process may use.")
+    Entry::new("highwater.shards", int(0), "How many shards, each a thread with its own partitions and connections; 0 takes one less than the cores the process may use, and at least one.")
         .default("0"),
     Entry::new("highwater.shards.pin", Kind::Boolean, "Whether each shard keeps to one core, where there are as many cores as shards of the process.").default("true"),
     Entry::new("initial.broker.registration.timeout.ms", INT, "How long a start waits for the registration.")

@@ -23,7 +23,7 @@ pub struct Settings {
     pub listeners: Vec<Listener>,
     /// `broker.rack`.
     pub rack: Option<String>,
-    /// `highwater.shards`; `None` is one for each core.
+    /// `highwater.shards`; `None` is one for each core but one.
     pub shards: Option<u16>,
     /// `highwater.shards.pin`.
     pub pin: bool,
