@@ -23,6 +23,13 @@ use crate::log::Log;
 /// whoever appends at that moment waits for it: few large ones disturb less than many small ones.
 const SYNC_BYTES: u64 = 64 << 20;
 
+/// A slice where somebody on the shard waits for syncs: their way through the kernel has three threads, and each may have to wait
+/// for the core that a slice is at work on. Smaller slices cost more in sum: a hand-over each.
+const SLICE_BYTES_BESIDE_SYNCS: usize = 64 << 10;
+
+/// So long after a sync was asked for, another is expected.
+const SYNC_EXPECTED: Duration = Duration::from_millis(20);
+
 /// It does not rest for longer after one slice, however long that took.
 const REST_MAX: Duration = Duration::from_millis(50);
 
@@ -212,10 +219,11 @@ impl<A: Access> Cleaning<'_, A> {
                 return Ok(None);
             };
             while source.has_more() {
-                let position = source.position;
+                let (position, bytes_max) = (source.position, self.slice_bytes_max());
                 let (back, walked) = self
                     .elsewhere(move |workshop| {
-                        let full = workshop.map_slice(&mut source, from, &mut transactions);
+                        let met = &mut transactions;
+                        let full = workshop.map_slice(&mut source, bytes_max, from, met);
                         ((source, transactions), full)
                     })
                     .await;
@@ -276,10 +284,11 @@ impl<A: Access> Cleaning<'_, A> {
             };
             while source.has_more() {
                 let (terms, mut met) = (Arc::clone(&terms), std::mem::take(transactions));
+                let bytes_max = self.slice_bytes_max();
                 let (back, sliced) = self
                     .elsewhere(move |workshop| {
-                        let sliced =
-                            workshop.clean_slice(&mut source, &terms, &mut met, &mut output);
+                        let (from, to) = (&mut source, &mut output);
+                        let sliced = workshop.clean_slice(from, bytes_max, &terms, &mut met, to);
                         ((source, met, output), sliced)
                     })
                     .await;
@@ -341,6 +350,17 @@ impl<A: Access> Cleaning<'_, A> {
             }
         })?;
         Ok(Group::Swapped)
+    }
+
+    /// How much the next slice is to read at most, unless a batch is larger.
+    fn slice_bytes_max(&self) -> usize {
+        let last = self.reactor.last_sync();
+        let is_synced = last.is_some_and(|at| self.reactor.now() < at + SYNC_EXPECTED);
+        if is_synced {
+            SLICE_BYTES_BESIDE_SYNCS
+        } else {
+            usize::MAX
+        }
     }
 
     /// Has a slice of work done on the blocking pool.

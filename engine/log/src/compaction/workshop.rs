@@ -88,17 +88,19 @@ impl Workshop {
         Workshop::new(0, MapLimits::default())
     }
 
-    /// Maps the keys of one slice; returns where the map ends if it got full: it speaks for every offset below.
+    /// Maps the keys of one slice of at most `bytes_max`; returns where the map ends if it got full: it speaks for every offset below.
     pub(crate) fn map_slice(
         &mut self,
         source: &mut Source,
+        bytes_max: usize,
         from: Offset,
         transactions: &mut Transactions,
     ) -> Result<Option<Offset>, Error> {
         let mut full = None;
+        let slice_bytes = self.slice_bytes.min(bytes_max);
         let Workshop { map, filter, .. } = self;
         let mut read = std::mem::take(&mut self.read);
-        let sliced = slice(source, &mut read, self.slice_bytes, |batch| {
+        let sliced = slice(source, &mut read, slice_bytes, |batch| {
             let header = batch.header();
             if header.attributes().is_control() {
                 transactions.meet_control(batch);
@@ -124,14 +126,16 @@ impl Workshop {
         Ok(full)
     }
 
-    /// Copies what stays of one slice; returns the bytes read and written.
+    /// Copies what stays of one slice of at most `bytes_max`; returns the bytes read and written.
     pub(crate) fn clean_slice(
         &mut self,
         source: &mut Source,
+        bytes_max: usize,
         terms: &Terms,
         transactions: &mut Transactions,
         output: &mut Output,
     ) -> Result<u64, Error> {
+        let slice_bytes = self.slice_bytes.min(bytes_max);
         let Workshop { map, filter, .. } = self;
         let (mut read, mut out) = (
             std::mem::take(&mut self.read),
@@ -139,7 +143,7 @@ impl Workshop {
         );
         out.clear();
         let begun = source.position;
-        let sliced = slice(source, &mut read, self.slice_bytes, |batch| {
+        let sliced = slice(source, &mut read, slice_bytes, |batch| {
             let ahead = out.len();
             match filter.pass(batch, terms, map, transactions, &mut out)? {
                 Fate::Gone => output.has_changed = true,
