@@ -333,7 +333,7 @@ async fn echo_forever(reactor: Reactor, number: u16) {
         };
         reactor.spawn(ticking).detach();
     }
-    // Every second engine always has a sync under way: it sleeps in the ring, the others in their epoll sets.
+    // Every second engine always has a sync under way: its completions ring its bell, beside everything else.
     if number % 2 == 1 {
         reactor
             .spawn(sync_forever(reactor.clone(), number))

@@ -248,7 +248,8 @@ impl Reactor {
         ask!(self, world => world.sync_data(file).await)
     }
 
-    /// When [`Self::sync_data`] was last asked for on this shard: whoever can wait gives way where somebody waits for the device.
+    /// When somebody on this shard last waited for [`Self::sync_data`], which is now while one is under way: whoever can wait gives
+    /// way there.
     pub fn last_sync(&self) -> Option<Instant> {
         ask!(self, world => world.last_sync())
     }

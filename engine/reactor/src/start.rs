@@ -259,7 +259,7 @@ fn live<M, F>(
     executor.run(async {
         let shard = match Shard::new(parts) {
             Ok(shard) => shard,
-            Err(error) => return drop(ready.send(Err(StartError::System(error)))),
+            Err(error) => return drop(ready.send(Err(permission::refused(error)))),
         };
         let _ = ready.send(Ok(()));
         // The executor has nothing else to do yet: its thread may wait here.

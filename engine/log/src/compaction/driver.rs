@@ -24,10 +24,11 @@ use crate::log::Log;
 const SYNC_BYTES: u64 = 64 << 20;
 
 /// A slice where somebody on the shard waits for syncs: their way through the kernel has three threads, and each may have to wait
-/// for the core that a slice is at work on. Smaller slices cost more in sum: a hand-over each.
+/// for the core that a slice is at work on. Smaller slices cost more in sum: a hand-over each, and what follows the last whole batch
+/// of a slice is read again with the next.
 const SLICE_BYTES_BESIDE_SYNCS: usize = 64 << 10;
 
-/// So long after a sync was asked for, another is expected.
+/// So long after a sync, another is expected. The small ones of the cleaning itself count too: a few slices for each segment.
 const SYNC_EXPECTED: Duration = Duration::from_millis(20);
 
 /// It does not rest for longer after one slice, however long that took.

@@ -17,7 +17,7 @@ use io_uring::{IoUring, opcode};
 use crate::file::{Backing, File};
 use crate::local::oneshot;
 
-/// Syncs that the kernel has at once; more wait in line. Its workers are fewer.
+/// Syncs that the kernel has at once; more wait in line. Its workers are as many at most.
 const UNDER_WAY_MAX: usize = 128;
 
 /// What is under way in the ring of one shard.
@@ -73,10 +73,19 @@ impl Syncs {
         Some((number, descriptor))
     }
 
-    fn end(&mut self, number: usize) -> Sync {
+    /// What is under way as `number` has come to `result`: who is to be told, unless it begins again.
+    fn end(&mut self, number: usize, result: i32) -> Option<(Sync, io::Result<()>)> {
         let sync = self.under_way[number].take();
+        let sync = sync.expect("the kernel completes what is under way, once");
         self.free.push(number);
-        sync.expect("the kernel completes what is under way, once")
+        match -result {
+            libc::EINTR => {
+                self.in_line.push_back(sync);
+                None
+            }
+            ..=0 => Some((sync, Ok(()))),
+            error => Some((sync, Err(io::Error::from_raw_os_error(error)))),
+        }
     }
 }
 
@@ -85,7 +94,12 @@ impl Ring {
     pub(super) fn new(bell: BorrowedFd<'_>) -> io::Result<Self> {
         let entries = u32::try_from(UNDER_WAY_MAX).expect("a small number");
         // The queue of completions has twice as many entries: it cannot overflow.
-        let uring = IoUring::new(entries)?;
+        let mut uring = IoUring::new(entries)?;
+        // Whoever allows a ring may still forbid its use: that is found out now.
+        // SAFETY: it does nothing, with nothing.
+        unsafe { uring.submission().push(&opcode::Nop::new().build()) }.expect("it is empty");
+        uring.submit_and_wait(1)?;
+        uring.completion().for_each(drop);
         uring.submitter().register_eventfd(bell.as_raw_fd())?;
         Ok(Self {
             uring: RefCell::new(uring),
@@ -142,8 +156,13 @@ impl Ring {
         loop {
             match uring.submit() {
                 Ok(_) => break self.to_submit.set(!uring.submission().is_empty()),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => break tracing::debug!(%error, "syncs are put off"),
+                Err(error) => match error.raw_os_error() {
+                    Some(libc::EINTR) => {}
+                    Some(libc::EAGAIN | libc::EBUSY | libc::ENOMEM) => {
+                        break tracing::debug!(%error, "syncs are put off");
+                    }
+                    _ => panic!("a ring of our own cannot fail: {error}"),
+                },
             }
         }
     }
@@ -152,18 +171,10 @@ impl Ring {
     pub(super) fn reap(&self) {
         while let Some(completion) = self.next_completion() {
             let number = usize::try_from(completion.user_data()).expect("it was one");
-            let mut syncs = self.syncs.borrow_mut();
-            let sync = syncs.end(number);
-            if completion.result() == -libc::EINTR {
-                syncs.in_line.push_back(sync);
-            } else {
-                drop(syncs);
-                let result = match completion.result() {
-                    0.. => Ok(()),
-                    error => Err(io::Error::from_raw_os_error(-error)),
-                };
-                drop(sync.file);
-                let _ = sync.told.send(result);
+            let ended = self.syncs.borrow_mut().end(number, completion.result());
+            if let Some((Sync { file, told }, result)) = ended {
+                drop(file);
+                let _ = told.send(result);
             }
             // A place is free for the next in line.
             self.to_submit
@@ -173,5 +184,53 @@ impl Ring {
 
     fn next_completion(&self) -> Option<io_uring::cqueue::Entry> {
         self.uring.borrow_mut().completion().next()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn in_line(syncs: &mut Syncs) -> oneshot::Receiver<io::Result<()>> {
+        let machine = std::fs::File::open("/dev/null").expect("every machine has it");
+        let file = File::new("/dev/null".into(), Backing::Machine(machine));
+        let (told, receiver) = oneshot::channel();
+        syncs.in_line.push_back(Sync { file, told });
+        receiver
+    }
+
+    #[test]
+    fn an_interrupted_sync_gets_in_line_again_and_the_others_are_told() {
+        let mut syncs = Syncs::default();
+        let _receivers = [(); 3].map(|()| in_line(&mut syncs));
+        let numbers = [(); 3].map(|()| syncs.begin().expect("one in line").0);
+        assert_eq!((numbers, syncs.begin().is_none()), ([0, 1, 2], true));
+
+        assert!(syncs.end(1, -libc::EINTR).is_none());
+        assert_eq!((syncs.in_line.len(), syncs.under_way_len()), (1, 2));
+        let (_, result) = syncs.end(0, 0).expect("told");
+        assert!(result.is_ok());
+        let (_, result) = syncs.end(2, -libc::EIO).expect("told");
+        let number = result.expect_err("it failed").raw_os_error();
+        assert_eq!(number, Some(libc::EIO));
+        let again = syncs.begin().expect("the interrupted one").0;
+        assert!(
+            syncs
+                .end(again, 0)
+                .is_some_and(|(_, result)| result.is_ok())
+        );
+        assert_eq!((syncs.in_line.len(), syncs.under_way_len()), (0, 0));
+    }
+
+    #[test]
+    fn no_more_are_under_way_than_the_ring_takes() {
+        let mut syncs = Syncs::default();
+        let _receivers: Vec<_> = (0..=UNDER_WAY_MAX).map(|_| in_line(&mut syncs)).collect();
+        for expected in 0..UNDER_WAY_MAX {
+            assert_eq!(syncs.begin().map(|(number, _)| number), Some(expected));
+        }
+        assert!(syncs.begin().is_none());
+        assert!(syncs.end(7, 0).is_some());
+        assert_eq!(syncs.begin().map(|(number, _)| number), Some(7));
     }
 }

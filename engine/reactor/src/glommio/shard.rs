@@ -246,14 +246,15 @@ impl Shard {
     }
 
     pub(crate) async fn sync_data(&self, file: &File) -> io::Result<()> {
+        let synced = self.rounds.ring.sync_data(file.clone()).await;
         self.last_sync.set(Some(self.now()));
-        let synced = self.rounds.ring.sync_data(file.clone());
-        synced
-            .await
-            .unwrap_or_else(|oneshot::Closed| Err(io::ErrorKind::Interrupted.into()))
+        synced.unwrap_or_else(|oneshot::Closed| Err(io::ErrorKind::Interrupted.into()))
     }
 
     pub(crate) fn last_sync(&self) -> Option<Instant> {
+        if self.rounds.ring.is_busy() {
+            return Some(self.now());
+        }
         self.last_sync.get()
     }
 

@@ -155,12 +155,14 @@ impl Shard {
     }
 
     pub(crate) async fn sync_data(&self, file: &File) -> io::Result<()> {
-        self.core.last_sync[self.id.index()].set(Some(self.now()));
         let Backing::Sim(handle) = file.backing() else {
             return Err(of_another_world());
         };
         let begun = handle.begin_sync()?;
+        let last = &self.core.last_sync[self.id.index()];
+        last.set(Some(self.now()));
         self.wait_for_the_disk().await;
+        last.set(Some(self.now()));
         handle.finish_sync(begun)
     }
 

@@ -48,7 +48,7 @@ pub(super) struct Core {
     pub(super) ports: Vec<Rc<Ports>>,
     /// For each shard the turn for what is slow.
     pub(super) slow: Vec<Semaphore>,
-    /// For each shard when it last asked for a sync.
+    /// For each shard when it last began or ended a sync.
     pub(super) last_sync: Vec<Cell<Option<Instant>>>,
     pub(super) disk: Disk,
     pub(super) net: Network,
