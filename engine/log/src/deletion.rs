@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::log::Log;
 use crate::names::{self, DirectoryName, Kind, Stage};
 use crate::retention::{self, Candidate};
-use crate::segment::{Indexing, Segment, Shelf};
+use crate::segment::{Indexing, Segment};
 use crate::sync::Place;
 use crate::time_index::TimestampOffset;
 
@@ -233,14 +233,8 @@ impl Log {
             self.end = newest;
             self.bury(newest)?;
         }
-        let shelf = Shelf {
-            reactor: &self.reactor,
-            fence: &self.fence,
-            dir: &self.dir,
-            config: &self.config,
-            rebuilt: &self.rebuilt,
-        };
-        self.active.cut(&shelf, position, end)?;
+        let (active, shelf) = self.active_and_shelf();
+        active.cut(&shelf, position, end)?;
         self.end = end;
         let largest = self.largest_left()?;
         self.active.indexing.largest = largest;

@@ -196,15 +196,9 @@ impl Log {
             }
             None => None,
         };
-        let shelf = Shelf {
-            reactor: &self.reactor,
-            fence: &self.fence,
-            dir: &self.dir,
-            config: &self.config,
-            rebuilt: &self.rebuilt,
-        };
-        let position = self.active.write(&shelf, batch)?;
-        let segment = self.active.base;
+        let (active, shelf) = self.active_and_shelf();
+        let position = active.write(&shelf, batch)?;
+        let segment = active.base;
         self.recent.note(Place {
             offset: self.end,
             segment,
@@ -219,21 +213,15 @@ impl Log {
     /// Begins a new segment at the end of the log and finishes the one before it; returns its base offset. After an error
     /// everything is as before.
     pub(crate) fn roll(&mut self, now_ms: i64) -> Result<Offset, Error> {
-        let shelf = Shelf {
-            reactor: &self.reactor,
-            fence: &self.fence,
-            dir: &self.dir,
-            config: &self.config,
-            rebuilt: &self.rebuilt,
-        };
         let base = self.end;
+        let (active, shelf) = self.active_and_shelf();
         assert!(
-            base > self.active.base,
+            base > active.base,
             "a segment that holds nothing is not rolled"
         );
-        self.active.seal(&shelf)?;
+        active.seal(&shelf)?;
         let next = Active::create(&shelf, base, now_ms)?;
-        let finished = std::mem::replace(&mut self.active, next);
+        let finished = std::mem::replace(active, next);
         self.give_back(finished.surplus(&self.fence));
         let indexes = &finished.indexing.indexes;
         let paths = [indexes.offsets.path(), indexes.times.path()];
@@ -395,14 +383,8 @@ impl Log {
         self.errands.draw_line();
         self.settle_owed()?;
         self.forget_epochs_below_start()?;
-        let shelf = Shelf {
-            reactor: &self.reactor,
-            fence: &self.fence,
-            dir: &self.dir,
-            config: &self.config,
-            rebuilt: &self.rebuilt,
-        };
-        self.active.seal(&shelf)?;
+        let (active, shelf) = self.active_and_shelf();
+        active.seal(&shelf)?;
         self.active.surplus(&self.fence).give_back()?;
         let indexes = &self.active.indexing.indexes;
         let opened =
@@ -527,6 +509,18 @@ impl Log {
             config: &self.config,
             rebuilt: &self.rebuilt,
         }
+    }
+
+    /// The segment that is written, and what it is written with.
+    pub(crate) fn active_and_shelf(&mut self) -> (&mut Active, Shelf<'_>) {
+        let shelf = Shelf {
+            reactor: &self.reactor,
+            fence: &self.fence,
+            dir: &self.dir,
+            config: &self.config,
+            rebuilt: &self.rebuilt,
+        };
+        (&mut self.active, shelf)
     }
 
     /// Where the next batch goes, unless it rolls.

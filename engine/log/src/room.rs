@@ -21,7 +21,6 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::index::Index;
 use crate::log::Log;
-use crate::segment::Shelf;
 use crate::walk::{Stop, Walk};
 
 /// The block that is taken whole. Larger ones bring little more, and from 64 KiB on the kernel has no list of free pages at hand
@@ -50,14 +49,8 @@ impl Log {
     /// [`Error::Full`] (nothing is lost; the next append or rest tries again), [`Error::Failed`], [`Error::Fenced`].
     pub fn rest(&mut self) -> Result<(), Error> {
         self.fence.check()?;
-        let shelf = Shelf {
-            reactor: &self.reactor,
-            fence: &self.fence,
-            dir: &self.dir,
-            config: &self.config,
-            rebuilt: &self.rebuilt,
-        };
-        self.active.rest(&shelf)
+        let (active, shelf) = self.active_and_shelf();
+        active.rest(&shelf)
     }
 }
 
