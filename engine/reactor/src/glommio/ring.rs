@@ -30,15 +30,17 @@ pub(super) struct Ring {
 
 #[derive(Default)]
 struct Syncs {
-    in_line: VecDeque<Sync>,
+    in_line: VecDeque<Request>,
     /// By the number that the kernel gives back.
-    under_way: Vec<Option<Sync>>,
+    under_way: Vec<Option<Request>>,
     free: Vec<usize>,
 }
 
-struct Sync {
+/// A file to be synced.
+struct Request {
     /// Open until the kernel is done with it.
     file: File,
+    descriptor: Fd,
     told: oneshot::Sender<io::Result<()>>,
 }
 
@@ -60,31 +62,28 @@ impl Syncs {
         if self.under_way_len() == UNDER_WAY_MAX {
             return None;
         }
-        let sync = self.in_line.pop_front()?;
-        let Backing::Machine(machine) = sync.file.backing() else {
-            unreachable!("only files of the machine get in line");
-        };
-        let descriptor = Fd(machine.as_raw_fd());
+        let request = self.in_line.pop_front()?;
+        let descriptor = request.descriptor;
         let number = self.free.pop().unwrap_or_else(|| {
             self.under_way.push(None);
             self.under_way.len() - 1
         });
-        self.under_way[number] = Some(sync);
+        self.under_way[number] = Some(request);
         Some((number, descriptor))
     }
 
     /// What is under way as `number` has come to `result`: who is to be told, unless it begins again.
-    fn end(&mut self, number: usize, result: i32) -> Option<(Sync, io::Result<()>)> {
-        let sync = self.under_way[number].take();
-        let sync = sync.expect("the kernel completes what is under way, once");
+    fn end(&mut self, number: usize, result: i32) -> Option<(Request, io::Result<()>)> {
+        let request = self.under_way[number].take();
+        let request = request.expect("the kernel completes what is under way, once");
         self.free.push(number);
         match -result {
             libc::EINTR => {
-                self.in_line.push_back(sync);
+                self.in_line.push_back(request);
                 None
             }
-            ..=0 => Some((sync, Ok(()))),
-            error => Some((sync, Err(io::Error::from_raw_os_error(error)))),
+            ..=0 => Some((request, Ok(()))),
+            error => Some((request, Err(io::Error::from_raw_os_error(error)))),
         }
     }
 }
@@ -111,14 +110,20 @@ impl Ring {
     /// Syncs a file's data: begun with the next [`Self::submit`], whether anybody waits for it or not.
     pub(super) fn sync_data(&self, file: File) -> oneshot::Receiver<io::Result<()>> {
         let (told, receiver) = oneshot::channel();
-        if matches!(file.backing(), Backing::Machine(_)) {
-            let sync = Sync { file, told };
-            self.syncs.borrow_mut().in_line.push_back(sync);
-            self.to_submit.set(true);
-        } else {
-            let error = io::Error::new(io::ErrorKind::Unsupported, "it is of another world");
-            let _ = told.send(Err(error));
-        }
+        let descriptor = match file.backing() {
+            Backing::Machine(machine) => Fd(machine.as_raw_fd()),
+            Backing::Sim(_) => {
+                let error = io::Error::new(io::ErrorKind::Unsupported, "it is of another world");
+                let _ = told.send(Err(error));
+                return receiver;
+            }
+        };
+        self.syncs.borrow_mut().in_line.push_back(Request {
+            file,
+            descriptor,
+            told,
+        });
+        self.to_submit.set(true);
         receiver
     }
 
@@ -172,13 +177,14 @@ impl Ring {
         while let Some(completion) = self.next_completion() {
             let number = usize::try_from(completion.user_data()).expect("it was one");
             let ended = self.syncs.borrow_mut().end(number, completion.result());
-            if let Some((Sync { file, told }, result)) = ended {
+            if let Some((Request { file, told, .. }, result)) = ended {
                 drop(file);
                 let _ = told.send(result);
             }
-            // A place is free for the next in line.
-            self.to_submit
-                .set(self.to_submit.get() || !self.syncs.borrow().in_line.is_empty());
+            if !self.syncs.borrow().in_line.is_empty() {
+                // There is a place for the next.
+                self.to_submit.set(true);
+            }
         }
     }
 
@@ -193,9 +199,14 @@ mod tests {
 
     fn in_line(syncs: &mut Syncs) -> oneshot::Receiver<io::Result<()>> {
         let machine = std::fs::File::open("/dev/null").expect("every machine has it");
+        let descriptor = Fd(machine.as_raw_fd());
         let file = File::new("/dev/null".into(), Backing::Machine(machine));
         let (told, receiver) = oneshot::channel();
-        syncs.in_line.push_back(Sync { file, told });
+        syncs.in_line.push_back(Request {
+            file,
+            descriptor,
+            told,
+        });
         receiver
     }
 

@@ -18,7 +18,8 @@ static ALIVE: AtomicUsize = AtomicUsize::new(0);
 /// glommio's own memory for direct IO, of which we do none: its minimum.
 const IO_MEMORY_BYTES: usize = 64 << 10;
 
-/// Entries per ring. Only syncs, one poll per shard and timers go through them.
+/// Entries of glommio's rings. Nothing goes through them, but the first ring of a thread decides how many workers the kernel gives
+/// it for all: as many at most.
 const RING_ENTRIES: usize = 128;
 
 /// With a shorter one glommio 0.9 can lose a wake-up and strand a shard for good (`docs/decisions/0001-glommio-behind-a-seam.md`).
