@@ -53,7 +53,7 @@ impl Default for Options {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
         Self {
-            shards: u16::try_from(cores - 1).unwrap_or(u16::MAX).max(1),
+            shards: shards_for(cores),
             pin: true,
             cores: Vec::new(),
             memlock_bytes: 8 << 20,
@@ -63,6 +63,12 @@ impl Default for Options {
             name: "shard".to_owned(),
         }
     }
+}
+
+/// One is left for those who are not shards.
+fn shards_for(cores: usize) -> u16 {
+    let shards = cores.saturating_sub(1).max(1);
+    u16::try_from(shards).unwrap_or(u16::MAX)
 }
 
 /// Why the shards did not start, with the remedy.
@@ -277,5 +283,16 @@ fn message_of(panic: &(dyn Any + Send)) -> String {
         message.clone()
     } else {
         "a panic without a message".to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shards_for;
+
+    #[test]
+    fn a_core_is_left_free_where_there_is_more_than_one() {
+        let cores = [1, 2, 3, 8, 100_000];
+        assert_eq!(cores.map(shards_for), [1, 1, 2, 7, u16::MAX]);
     }
 }

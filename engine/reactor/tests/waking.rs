@@ -9,6 +9,7 @@ use std::cell::Cell;
 use std::future::poll_fn;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -160,6 +161,27 @@ fn a_sync_that_nobody_waits_for_any_more_comes_to_its_end() {
                 assert!(reactor.timeout(Duration::ZERO, syncing).await.is_none());
             }
             // The last one is under way when the shard ends.
+        }
+    });
+}
+
+#[test]
+fn a_shard_knows_when_somebody_last_waited_for_a_sync() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("file");
+    on_shards(1, move |reactor| {
+        let path = path.clone();
+        async move {
+            let file = reactor.open(&path, OpenOptions::CREATE).unwrap();
+            assert_eq!(reactor.last_sync(), None);
+            let began = reactor.now();
+            let mut syncing = pin!(reactor.sync_data(&file));
+            poll_fn(|context| Poll::Ready(syncing.as_mut().poll(context).is_pending())).await;
+            assert!(reactor.last_sync() >= Some(began), "one is under way");
+            syncing.await.unwrap();
+            let last = reactor.last_sync().unwrap();
+            assert!((began..=reactor.now()).contains(&last));
+            assert_eq!(reactor.last_sync(), Some(last), "and none any more");
         }
     });
 }

@@ -220,7 +220,10 @@ impl<A: Access> Cleaning<'_, A> {
                 return Ok(None);
             };
             while source.has_more() {
-                let (position, bytes_max) = (source.position, self.slice_bytes_max());
+                let (position, bytes_max) = (
+                    source.position,
+                    slice_bytes_max(self.reactor.last_sync(), self.reactor.now()),
+                );
                 let (back, walked) = self
                     .elsewhere(move |workshop| {
                         let met = &mut transactions;
@@ -285,7 +288,7 @@ impl<A: Access> Cleaning<'_, A> {
             };
             while source.has_more() {
                 let (terms, mut met) = (Arc::clone(&terms), std::mem::take(transactions));
-                let bytes_max = self.slice_bytes_max();
+                let bytes_max = slice_bytes_max(self.reactor.last_sync(), self.reactor.now());
                 let (back, sliced) = self
                     .elsewhere(move |workshop| {
                         let (from, to) = (&mut source, &mut output);
@@ -353,17 +356,6 @@ impl<A: Access> Cleaning<'_, A> {
         Ok(Group::Swapped)
     }
 
-    /// How much the next slice is to read at most, unless a batch is larger.
-    fn slice_bytes_max(&self) -> usize {
-        let last = self.reactor.last_sync();
-        let is_synced = last.is_some_and(|at| self.reactor.now() < at + SYNC_EXPECTED);
-        if is_synced {
-            SLICE_BYTES_BESIDE_SYNCS
-        } else {
-            usize::MAX
-        }
-    }
-
     /// Has a slice of work done on the blocking pool.
     async fn elsewhere<T: Send + 'static>(
         &mut self,
@@ -420,5 +412,31 @@ impl<A: Access> Cleaning<'_, A> {
         if until > now {
             self.reactor.sleep_until(until).await;
         }
+    }
+}
+
+/// How much the next slice is to read at most, unless a batch is larger, where the shard last synced then.
+fn slice_bytes_max(last_sync: Option<Instant>, now: Instant) -> usize {
+    if last_sync.is_some_and(|at| now < at + SYNC_EXPECTED) {
+        SLICE_BYTES_BESIDE_SYNCS
+    } else {
+        usize::MAX
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slices_are_small_for_a_while_after_a_sync() {
+        let at = Instant::from_start(Duration::from_secs(1));
+        let small = SLICE_BYTES_BESIDE_SYNCS;
+        assert_eq!(slice_bytes_max(None, at), usize::MAX);
+        assert_eq!(slice_bytes_max(Some(at), at), small);
+        let later = at + Duration::from_millis(19);
+        assert_eq!(slice_bytes_max(Some(at), later), small);
+        let after = at + SYNC_EXPECTED;
+        assert_eq!(slice_bytes_max(Some(at), after), usize::MAX);
     }
 }
