@@ -14,5 +14,7 @@ if wants groups; then
 fi
 check kafka_reads_the_producer_snapshots 60 "files=\$(find \$data -name '*.snapshot' -path '*/compat-*' | paste -sd,); [ -n \"\$files\" ] && $dump --files \$files > \$scratch/dump && grep -q producerId \$scratch/dump"
 check highwater_verifies_the_directory 60 '"$HIGHWATER_BIN" log verify "$data"'
+# A bit of the first batch's first record: there is one in whatever log it is.
 check highwater_names_a_flipped_bit 30 'cp -r "$data" "$scratch/flipped" && file=$(find "$scratch/flipped" -name "*.log" -path "*/compat-*" -size +8k | sort | head -1) &&
-  printf "\377" | dd of="$file" bs=1 seek=5000 conv=notrunc 2>/dev/null && ! "$HIGHWATER_BIN" log verify "$scratch/flipped"'
+  byte=$(od -An -tu1 -j62 -N1 "$file") && printf "\\$(printf %o $((byte ^ 1)))" | dd of="$file" bs=1 seek=62 conv=notrunc 2> /dev/null &&
+  ! "$HIGHWATER_BIN" log verify "$scratch/flipped" > "$scratch/verified" && grep -F "$file" "$scratch/verified"'
