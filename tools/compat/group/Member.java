@@ -16,6 +16,8 @@ import org.apache.kafka.common.serialization.StringDeserializer;
 
 /** A group member on Apache Kafka's own client. See live.py for what it says on its output. */
 public class Member implements ConsumerRebalanceListener {
+    /** A wakeup alone is not enough: the client for the consumer protocol (4.1.0) loses one now and then. */
+    private static volatile boolean isToEnd = false;
     private final Map<TopicPartition, OffsetAndMetadata> ends = new HashMap<>();
 
     private static synchronized void say(String line) {
@@ -80,6 +82,7 @@ public class Member implements ConsumerRebalanceListener {
         KafkaConsumer<String, String> consumer = new KafkaConsumer<>(settings, new StringDeserializer(), new StringDeserializer());
         Thread main = Thread.currentThread();
         Runtime.getRuntime().addShutdownHook(new Thread(() -> {
+            isToEnd = true;
             consumer.wakeup();
             try {
                 main.join();
@@ -90,7 +93,7 @@ public class Member implements ConsumerRebalanceListener {
         Member member = new Member();
         consumer.subscribe(List.of(topic), member);
         try {
-            while (true) {
+            while (!isToEnd) {
                 var records = consumer.poll(Duration.ofMillis(100));
                 for (TopicPartition partition : records.partitions()) {
                     long first = -1, last = -1;
@@ -106,6 +109,7 @@ public class Member implements ConsumerRebalanceListener {
                 }
                 member.commit(consumer);
             }
+            member.commit(consumer);
         } catch (WakeupException e) {
             member.commit(consumer);
         } finally {
