@@ -1,8 +1,9 @@
 //! What compaction costs and whom it disturbs: bytes cleaned per CPU-second on records of 1 KiB, and the time a produce takes on
 //! the same shard while a log is cleaned, beside the time it takes when none is; in turns, so that both see the same machine.
 //!
-//! `cargo run --release -p highwater-partition --example compaction [ROUNDS] [MIB] [SEGMENT_MIB] [speed|produce]`, in
-//! `HIGHWATER_BENCH_DIR` or the directory for temporary files. Without a last word it measures both. Segments of 32 MiB make
+//! `cargo run --release -p highwater-partition --example compaction [ROUNDS] [MIB] [SEGMENT_MIB] [speed|produce|written|flushed]`, in
+//! `HIGHWATER_BENCH_DIR` or the directory for temporary files. Without a last word it measures the speed, and the produces at
+//! both levels; with `written` or `flushed`, the produces at that one. Segments of 32 MiB make
 //! many rolls and swaps; 128 MiB (with 1024 MIB or more) is nearer to what people run.
 
 #![allow(
@@ -383,8 +384,11 @@ async fn measure(reactor: Reactor) {
     if wanted("speed") {
         speed(&reactor, &base, rounds.min(3), size).await;
     }
-    if wanted("produce") {
-        for durability in [Durability::Written, Durability::Flushed] {
+    for (level, durability) in [
+        ("written", Durability::Written),
+        ("flushed", Durability::Flushed),
+    ] {
+        if wanted("produce") || wanted(level) {
             disturbance(&reactor, &base, rounds, size, durability).await;
         }
     }

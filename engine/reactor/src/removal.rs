@@ -32,6 +32,9 @@ impl Reactor {
     /// Closes a file that may be large and has no name any more; its space has been given back when this resolves. Dropped
     /// before, that may hold the shard up.
     pub async fn close_large_file(&self, file: File) {
+        if !is_large(&file) {
+            return;
+        }
         let turn = self.slow_turn().await;
         self.unblock_slow(&turn, move || drop(file)).await;
     }
@@ -55,7 +58,10 @@ impl Reactor {
     fn remove_and_hold(&self, path: &Path) -> io::Result<Option<File>> {
         let held = self.open(path, OpenOptions::READ).ok();
         self.remove_file(path)?;
-        let is_large = |file: &File| file.len().is_ok_and(|len| len >= LARGE_BYTES);
         Ok(held.filter(is_large))
     }
+}
+
+fn is_large(file: &File) -> bool {
+    file.len().is_ok_and(|len| len >= LARGE_BYTES)
 }

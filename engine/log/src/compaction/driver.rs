@@ -15,7 +15,7 @@ use super::offset_map::OffsetMap;
 use super::output::Output;
 use super::swap::Plan;
 use super::transactions::Transactions;
-use super::workshop::Workshop;
+use super::workshop::{Source, Workshop};
 use crate::error::Error;
 use crate::log::Log;
 
@@ -252,7 +252,7 @@ impl<A: Access> Cleaning<'_, A> {
         transactions: &mut Transactions,
     ) -> Result<Group, Error> {
         let base = group[0].base;
-        let Some(output) = self.log.with(|log| log.begin_output(base)) else {
+        let Some(output) = self.log.with(|log| log.begin_output(group)) else {
             return Ok(Group::GivenUp);
         };
         let output = match output {
@@ -297,14 +297,18 @@ impl<A: Access> Cleaning<'_, A> {
                     })
                     .await;
                 (source, *transactions, output) = back;
-                self.keep_pace(sliced?).await;
-                if output.unsynced_bytes() >= SYNC_BYTES {
-                    let bytes = output.bytes;
-                    self.sync(&output.files.log).await?;
-                    output.synced(bytes);
-                }
-                if self.log.with(|_| ()).is_none() {
-                    return Ok(Group::GivenUp);
+                let mut bytes = sliced?;
+                // With the first change, what lay before it is owed.
+                while bytes > 0 {
+                    self.keep_pace(bytes).await;
+                    if output.unsynced_bytes() >= SYNC_BYTES {
+                        self.sync(&output.files.log).await?;
+                        output.synced();
+                    }
+                    if self.log.with(|_| ()).is_none() {
+                        return Ok(Group::GivenUp);
+                    }
+                    (source, output, bytes) = self.copy(source, output).await?;
                 }
             }
             self.done.segments += 1;
@@ -354,6 +358,25 @@ impl<A: Access> Cleaning<'_, A> {
             }
         })?;
         Ok(Group::Swapped)
+    }
+
+    /// Copies a slice of what the output owes; with how many bytes that moved.
+    async fn copy(
+        &mut self,
+        source: Source,
+        mut output: Output,
+    ) -> Result<(Source, Output, u64), Error> {
+        if output.owed(1).is_empty() {
+            return Ok((source, output, 0));
+        }
+        let bytes_max = slice_bytes_max(self.reactor.last_sync(), self.reactor.now());
+        let (source, output, copied) = self
+            .elsewhere(move |workshop| {
+                let copied = workshop.copy_slice(&source, bytes_max, &mut output);
+                (source, output, copied)
+            })
+            .await;
+        Ok((source, output, copied?))
     }
 
     /// Has a slice of work done on the blocking pool.

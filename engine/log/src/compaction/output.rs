@@ -1,6 +1,11 @@
 //! The segment a cleaning writes: batches one behind the other under `.cleaned` names, and the entries of both indexes.
 //!
+//! As long as all that was taken is the beginning of a single old segment as it lies, nothing is written: most segments of a log
+//! that is cleaned again and again hold no key that came anew. With the first change that beginning is owed, and copied.
+//!
 //! It owns its files and may be written by any thread. It does not know what is written, nor what becomes of it.
+
+use std::ops::Range;
 
 use highwater_record::{Header, Offset};
 
@@ -18,7 +23,7 @@ pub(crate) struct Output {
     pub(crate) base: Offset,
     pub(crate) files: Files,
     fence: Fence,
-    /// Bytes of batches written.
+    /// Bytes of batches taken, written or not.
     pub(crate) bytes: u64,
     /// The largest timestamp so far.
     pub(crate) largest: TimestampOffset,
@@ -31,7 +36,12 @@ pub(crate) struct Output {
     entries: Vec<u8>,
     time_entries: Vec<u8>,
     last_time: Option<i64>,
-    synced: u64,
+    /// Whether there is one old segment, of which nothing has been left out so far.
+    is_the_same: bool,
+    /// What has still to be copied out of the old segment, to the same place.
+    owed: Range<u64>,
+    /// Bytes of batches written that no sync has covered.
+    unsynced: u64,
 }
 
 /// Its files, open.
@@ -43,8 +53,14 @@ pub(crate) struct Files {
 }
 
 impl Output {
-    /// An empty one.
-    pub(crate) fn new(base: Offset, files: Files, fence: Fence, config: &Config) -> Output {
+    /// An empty one, for what is left of one old segment or of several.
+    pub(crate) fn new(
+        base: Offset,
+        files: Files,
+        is_of_one: bool,
+        fence: Fence,
+        config: &Config,
+    ) -> Output {
         Output {
             base,
             files,
@@ -60,7 +76,9 @@ impl Output {
             entries: Vec::new(),
             time_entries: Vec::new(),
             last_time: None,
-            synced: 0,
+            is_the_same: is_of_one,
+            owed: 0..0,
+            unsynced: 0,
         }
     }
 
@@ -99,22 +117,47 @@ impl Output {
         }
     }
 
-    /// Writes batches that were noted.
-    pub(crate) fn write(&mut self, batches: &[u8]) -> Result<(), Error> {
-        if batches.is_empty() {
-            return Ok(());
-        }
-        let end = self.bytes + batches.len() as u64;
+    /// Takes batches that were noted; returns how many bytes were written for it, now or by [`Self::pay`] from here on.
+    pub(crate) fn take(&mut self, batches: &[u8]) -> Result<u64, Error> {
+        let position = self.bytes;
+        let end = position + batches.len() as u64;
         if i32::try_from(end).is_err() {
             let limit = i32::MAX.unsigned_abs().into();
             return Err(Error::TooLarge { bytes: end, limit });
         }
-        let file = &self.files.log;
-        file.append_at(self.bytes, &[batches])
-            .and_then(|()| file.start_writeback(self.bytes, batches.len() as u64))
-            .map_err(|error| Error::write(&self.fence, "write", file.path(), error))?;
         self.bytes = end;
-        Ok(())
+        if self.is_the_same && !self.has_changed {
+            return Ok(0);
+        }
+        if std::mem::take(&mut self.is_the_same) {
+            self.owed = 0..position;
+        }
+        self.write(position, batches)
+    }
+
+    /// The beginning of the old segment that is to be read there and given to [`Self::pay`], `bytes_max` of it.
+    pub(crate) fn owed(&self, bytes_max: u64) -> Range<u64> {
+        let Range { start, end } = self.owed;
+        start..end.min(start.saturating_add(bytes_max))
+    }
+
+    /// Writes the bytes that are owed next.
+    pub(crate) fn pay(&mut self, bytes: &[u8]) -> Result<u64, Error> {
+        let written = self.write(self.owed.start, bytes)?;
+        self.owed.start += written;
+        Ok(written)
+    }
+
+    fn write(&mut self, position: u64, bytes: &[u8]) -> Result<u64, Error> {
+        let len = bytes.len() as u64;
+        if len > 0 {
+            let file = &self.files.log;
+            file.append_at(position, &[bytes])
+                .and_then(|()| file.start_writeback(position, len))
+                .map_err(|error| Error::write(&self.fence, "write", file.path(), error))?;
+            self.unsynced += len;
+        }
+        Ok(len)
     }
 
     /// Writes the indexes.
@@ -130,13 +173,13 @@ impl Output {
         Ok(())
     }
 
-    /// Bytes of batches that no sync has covered.
+    /// Bytes of batches written that no sync has covered.
     pub(crate) fn unsynced_bytes(&self) -> u64 {
-        self.bytes - self.synced
+        self.unsynced
     }
 
-    /// A sync has covered what had been written at `bytes`.
-    pub(crate) fn synced(&mut self, bytes: u64) {
-        self.synced = bytes;
+    /// A sync has covered all that was written.
+    pub(crate) fn synced(&mut self) {
+        self.unsynced = 0;
     }
 }

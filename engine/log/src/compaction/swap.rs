@@ -227,7 +227,8 @@ impl Log {
     }
 
     /// Makes the files that a group is cleaned into.
-    pub(crate) fn begin_output(&self, base: Offset) -> Result<Output, Error> {
+    pub(crate) fn begin_output(&self, group: &[Finished]) -> Result<Output, Error> {
+        let base = group[0].base;
         self.fence.check()?;
         let make = |kind| {
             let path = names::staged_path(&self.dir, base, kind, Stage::Cleaned);
@@ -244,7 +245,8 @@ impl Log {
         };
         let path = names::staged_path(&self.dir, base, Kind::TxnIndex, Stage::Cleaned);
         small_file::remove(&self.reactor, &self.fence, &path)?;
-        Ok(Output::new(base, files, self.fence.clone(), &self.config))
+        let (is_of_one, fence) = (group.len() == 1, self.fence.clone());
+        Ok(Output::new(base, files, is_of_one, fence, &self.config))
     }
 
     /// Makes the index of aborted transactions of a segment that was cleaned, to be synced.

@@ -160,13 +160,36 @@ impl Workshop {
             }
             Ok(true)
         });
-        let written = sliced.and_then(|()| output.write(&out));
-        let bytes = source.position - begun + out.len() as u64;
+        let written = sliced.and_then(|()| output.take(&out));
+        let read_bytes = source.position - begun;
         self.keep(read);
         if out.capacity() <= KEPT_BYTES_MAX {
             self.out = out;
         }
-        written.map(|()| bytes)
+        written.map(|written| read_bytes + written)
+    }
+
+    /// Copies at most `bytes_max` of what the output owes; returns the bytes read and written, 0 when it owes nothing.
+    pub(crate) fn copy_slice(
+        &mut self,
+        source: &Source,
+        bytes_max: usize,
+        output: &mut Output,
+    ) -> Result<u64, Error> {
+        let owed = output.owed(self.slice_bytes.min(bytes_max) as u64);
+        let bytes = usize::try_from(owed.end - owed.start).unwrap_or(0);
+        let mut read = std::mem::take(&mut self.read);
+        if read.len() < bytes {
+            read.resize(bytes, 0);
+        }
+        let chunk = &mut read[..bytes];
+        let copied = source
+            .file
+            .read_exact_at(owed.start, chunk)
+            .map_err(|error| Error::read(source.file.path(), error))
+            .and_then(|()| output.pay(chunk));
+        self.keep(read);
+        copied.map(|written| 2 * written)
     }
 
     fn keep(&mut self, read: Vec<u8>) {

@@ -6,347 +6,24 @@
     clippy::cast_sign_loss
 )]
 
+mod case;
+#[path = "../common/mod.rs"]
 mod common;
+mod power;
+mod spared;
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::rc::Rc;
 use std::time::Duration;
 
+use case::*;
 use common::*;
-use highwater_log::compaction::{
-    Access, Cleaned, Dirt, LastBatches, MapLimits, Pace, Workshop, clean,
-};
-use highwater_log::{Config, Error, Fence, Log, Opening, Recovered};
-use highwater_reactor::Reactor;
-use highwater_reactor::sim::{Crash, Operation, World};
-use highwater_record::{
-    Batch, BatchBuilder, Compressor, Decompressor, Limits, Offset, Records, batches,
-};
+use highwater_log::compaction::{Access, MapLimits, Pace, Workshop, clean};
+use highwater_log::{Config, Error, Opening};
+use highwater_reactor::sim::{Crash, Operation};
+use highwater_record::Offset;
 use proptest::prelude::*;
 
 const EIO: i32 = 5;
 const ENOSPC: i32 = 28;
-const CODECS: [&str; 5] = ["none", "gzip", "snappy", "lz4", "zstd"];
-
-/// What a reader sees of a record.
-#[derive(Clone, Debug, PartialEq)]
-struct Row {
-    offset: i64,
-    timestamp_ms: i64,
-    key: Option<Vec<u8>>,
-    value: Option<Vec<u8>>,
-}
-
-type Pair = (&'static str, Option<String>);
-
-/// A log that a cleaning and a test share.
-#[derive(Clone)]
-struct Shared {
-    log: Rc<RefCell<Option<Log>>>,
-    last: LastBatches,
-    /// Steps after which it is not to be cleaned any more.
-    steps: Rc<RefCell<Option<u32>>>,
-}
-
-impl Access for Shared {
-    fn with<R>(&self, step: impl FnOnce(&mut Log) -> R) -> Option<R> {
-        if let Some(left) = self.steps.borrow_mut().as_mut() {
-            *left = left.checked_sub(1)?;
-        }
-        self.log.borrow_mut().as_mut().map(step)
-    }
-
-    fn last_batches(&self) -> LastBatches {
-        self.last.clone()
-    }
-}
-
-struct Case {
-    world: World,
-    reactor: Reactor,
-    fence: Fence,
-    dir: PathBuf,
-    config: Config,
-    shared: Shared,
-    workshop: Workshop,
-    /// Every record ever written.
-    written: Vec<Row>,
-}
-
-fn compacted() -> Config {
-    Config {
-        segment_bytes: 700,
-        index_interval_bytes: 100,
-        file_delete_delay_ms: 0,
-        compact: true,
-        delete: false,
-        ..Config::default()
-    }
-}
-
-fn workshop() -> Workshop {
-    Workshop::new(4096, MapLimits::default())
-}
-
-impl Case {
-    fn new(seed: u64, config: Config) -> Case {
-        let world = World::new(seed);
-        let reactor = world.shard(0);
-        let dir = PathBuf::from("/data/orders-0");
-        reactor.create_dir_all(Path::new("/data")).expect("made");
-        world.run(reactor.sync_dir(Path::new("/"))).expect("synced");
-        let fence = Fence::new();
-        let log = Log::create(&reactor, &fence, dir.clone(), TOPIC_ID, config.clone());
-        let shared = Shared {
-            log: Rc::new(RefCell::new(Some(log.expect("made")))),
-            last: LastBatches::new(),
-            steps: Rc::default(),
-        };
-        let case = Case {
-            world,
-            reactor,
-            fence,
-            dir,
-            config,
-            shared,
-            workshop: workshop(),
-            written: Vec::new(),
-        };
-        // A topic is made durable before it is known.
-        case.sync_all();
-        case
-    }
-
-    /// Syncs what there is, though it be nothing but names.
-    fn sync_all(&self) {
-        self.world.run(async {
-            let ticket = self.log(Log::sync_ticket).expect("a ticket");
-            let outcome = ticket.sync(&self.reactor).await;
-            self.log(|log| log.synced(&ticket, outcome))
-                .expect("synced");
-        });
-        self.sync();
-    }
-
-    fn log<R>(&self, look: impl FnOnce(&mut Log) -> R) -> R {
-        look(self.shared.log.borrow_mut().as_mut().expect("open"))
-    }
-
-    /// Appends one batch.
-    fn append(&mut self, pairs: &[Pair], codec: &str) {
-        let base = self.written.len() as i64;
-        let mut builder = BatchBuilder::new();
-        for (at, (key, value)) in pairs.iter().enumerate() {
-            let row = Row {
-                offset: base + at as i64,
-                timestamp_ms: 1_000_000 + base + at as i64,
-                key: Some(key.as_bytes().to_vec()),
-                value: value.as_ref().map(|value| value.clone().into_bytes()),
-            };
-            builder
-                .append(
-                    row.timestamp_ms,
-                    row.key.as_deref(),
-                    row.value.as_deref(),
-                    &[],
-                )
-                .expect("small");
-            self.written.push(row);
-        }
-        let mut bytes = Vec::new();
-        builder
-            .finish(
-                &mut Compressor::new(),
-                &codec.parse().expect("a codec"),
-                &mut bytes,
-            )
-            .expect("made");
-        self.log(|log| append(log, &bytes)).expect("appended");
-    }
-
-    /// Appends `count` batches of two records each, with keys that come again and again.
-    fn fill(&mut self, count: usize) {
-        for at in self.written.len()..self.written.len() + count {
-            let keys = ["a", "b", "c", "d", "e", "f", "g"];
-            let (one, two) = (keys[at % 7], keys[at * 3 % 5]);
-            let value = |key: &str| format!("{key}{at} {}", "x".repeat(at % 60));
-            let second = (at % 4 != 1).then(|| value(two));
-            self.append(&[(one, Some(value(one))), (two, second)], CODECS[at % 5]);
-        }
-    }
-
-    fn try_sync(&self) -> Result<(), Error> {
-        let mut log = self.shared.log.borrow_mut();
-        let log = log.as_mut().expect("open");
-        self.world.run(sync(&self.reactor, log))
-    }
-
-    fn sync(&self) {
-        self.try_sync().expect("synced");
-    }
-
-    /// Makes everything durable and the recovery point known.
-    fn checkpoint(&self) {
-        self.sync();
-        self.log(|log| log.checkpointed(log.durable_offset()));
-    }
-
-    fn dirt(&self) -> Dirt {
-        self.log(|log| log.dirt(self.reactor.unix_ms(), log.end_offset()))
-            .expect("readable")
-            .expect("compacted")
-    }
-
-    fn try_clean(&mut self) -> Result<Option<Cleaned>, Error> {
-        let dirt = self.dirt();
-        let now_ms = self.reactor.unix_ms();
-        self.world.run(clean(
-            &self.reactor,
-            &self.shared,
-            &mut self.workshop,
-            &dirt,
-            Pace::default(),
-            now_ms,
-        ))
-    }
-
-    fn clean(&mut self) -> Cleaned {
-        self.try_clean().expect("no fault here").expect("cleaned")
-    }
-
-    fn crash(&mut self, crash: Crash) {
-        drop(self.shared.log.borrow_mut().take());
-        self.world.disk().heal();
-        self.world.crash(crash);
-        self.reactor = self.world.shard(0);
-        self.fence = Fence::new();
-        self.workshop = workshop();
-        *self.shared.steps.borrow_mut() = None;
-    }
-
-    fn open(&mut self, opening: Opening) -> Recovered {
-        let (log, report) = Log::open(
-            &self.reactor,
-            &self.fence,
-            self.dir.clone(),
-            self.config.clone(),
-            opening,
-        )
-        .expect("it opens");
-        *self.shared.log.borrow_mut() = Some(log);
-        report
-    }
-
-    /// Everything that can be read, `bytes_max` at a time.
-    fn rows(&self, bytes_max: u32) -> Vec<Row> {
-        self.log(|log| {
-            let mut rows = Vec::new();
-            let (mut next, end) = (log.start_offset(), log.end_offset());
-            while next < end {
-                let ranges = log.read(next, end, bytes_max, true).expect("readable");
-                assert!(
-                    ranges.bytes > 0,
-                    "a reader below the end is given something"
-                );
-                rows.extend(rows_of(&bytes_of(&ranges)));
-                next = ranges.next;
-            }
-            rows
-        })
-    }
-
-    fn names(&self) -> Vec<String> {
-        let entries = self.reactor.list(&self.dir).expect("listed");
-        entries
-            .into_iter()
-            .map(|entry| entry.name.into_string().expect("text"))
-            .collect()
-    }
-
-    /// What must hold whatever was cleaned: rows are those written, in their order, and of each key the last is there;
-    /// a tombstone may be gone if nothing older of its key is there.
-    fn check(&self) {
-        let rows = self.rows(10_000);
-        let mut last: BTreeMap<&[u8], &Row> = BTreeMap::new();
-        for row in &self.written {
-            last.insert(row.key.as_deref().expect("keyed"), row);
-        }
-        let mut found: BTreeMap<&[u8], &Row> = BTreeMap::new();
-        let mut before = -1;
-        for row in &rows {
-            assert!(row.offset > before, "offsets rise");
-            before = row.offset;
-            assert_eq!(row, &self.written[row.offset as usize]);
-            found.insert(row.key.as_deref().expect("keyed"), row);
-        }
-        for (key, row) in last {
-            match found.get(key) {
-                Some(there) => assert_eq!(*there, row, "the last of its key"),
-                None => assert_eq!(row.value, None, "only a tombstone may be gone"),
-            }
-        }
-        for bytes_max in [1, 300] {
-            assert_eq!(self.rows(bytes_max), rows);
-        }
-        // Any offset leads to the batch that holds it, or to the next there is.
-        self.log(|log| {
-            for from in 0..log.end_offset().get() {
-                let wanted = Offset::new(from);
-                let ranges = log
-                    .read(wanted, log.end_offset(), 1, true)
-                    .expect("readable");
-                let bytes = bytes_of(&ranges);
-                let header = batches(&bytes).next().expect("one").expect("sound");
-                assert!(header.header().last_offset() >= wanted);
-                let skipped = from..header.header().base_offset().get();
-                assert!(!rows.iter().any(|row| skipped.contains(&row.offset)));
-            }
-        });
-    }
-
-    /// Of the records below `upper` the last of each key, and no other.
-    fn check_clean_below(&self, upper: Offset) {
-        let mut last = BTreeMap::new();
-        for row in self.written.iter().take(upper.get() as usize) {
-            last.insert(row.key.clone(), row.offset);
-        }
-        let mut wanted: Vec<i64> = last.into_values().collect();
-        wanted.sort_unstable();
-        let found: Vec<i64> = self
-            .rows(10_000)
-            .iter()
-            .map(|row| row.offset)
-            .filter(|offset| *offset < upper.get())
-            .collect();
-        assert_eq!(found, wanted);
-    }
-}
-
-fn rows_of(bytes: &[u8]) -> Vec<Row> {
-    let mut rows = Vec::new();
-    for batch in batches(bytes) {
-        let batch: Batch<'_> = batch.expect("whole, sound batches");
-        let mut plain = Vec::new();
-        let records = Records::of(
-            &batch,
-            &mut plain,
-            &mut Decompressor::new(),
-            Limits::default(),
-        );
-        for record in records.expect("it decompresses") {
-            let record = record.expect("a sound record");
-            rows.push(Row {
-                offset: record.offset.get(),
-                timestamp_ms: record.timestamp_ms,
-                key: record.key.map(<[u8]>::to_vec),
-                value: record.value.map(<[u8]>::to_vec),
-            });
-        }
-    }
-    rows
-}
 
 #[test]
 fn of_each_key_the_last_record_stays_in_every_codec() {
@@ -548,9 +225,17 @@ fn a_reader_that_holds_the_old_segments_reads_on() {
 
 #[test]
 fn a_cleaning_that_is_given_up_at_any_step_leaves_the_log_whole() {
-    for steps in 0.. {
+    give_up(|| {
         let mut case = Case::new(8, compacted());
         case.fill(30);
+        case
+    });
+    give_up(|| Case::of_one_key_again(8, 13));
+}
+
+fn give_up(make: impl Fn() -> Case) {
+    for steps in 0.. {
+        let mut case = make();
         case.checkpoint();
         *case.shared.steps.borrow_mut() = Some(steps);
         let done = case.try_clean().expect("no fault");
@@ -674,58 +359,6 @@ fn a_damaged_batch_makes_the_log_uncleanable_and_is_left_where_it_is() {
     assert!(matches!(failed, Error::Corrupt { .. }), "{failed}");
     assert!(!case.fence.is_raised());
     assert_eq!(case.names(), before);
-}
-
-/// The power goes at every step of a cleaning, in every way.
-#[test]
-fn whenever_the_power_goes_the_last_value_of_every_key_is_there() {
-    let crashes = [
-        Crash::KeepAll,
-        Crash::LoseUnsynced,
-        Crash::KeepPrefix,
-        Crash::KeepRandom,
-    ];
-    let operations = [
-        Operation::Create,
-        Operation::Write,
-        Operation::Sync,
-        Operation::Rename,
-        Operation::SyncDir,
-        Operation::Remove,
-    ];
-    let mut died = 0;
-    for (kind, crash) in crashes.into_iter().enumerate() {
-        for operation in operations {
-            for nth in 1.. {
-                let mut case = Case::new(100 + kind as u64 * 1000 + nth, compacted());
-                case.fill(24);
-                case.checkpoint();
-                let point = case.log(|log| log.durable_offset());
-                case.fill(2);
-                case.world.disk().die_at(operation, nth);
-                let cleaned = case.try_clean();
-                case.crash(crash);
-                let report = case.open(unclean(point));
-                assert_eq!(report.lost, None, "{crash:?} at {operation:?} {nth}");
-                let end = case.log(|log| log.end_offset());
-                assert!(end >= point);
-                case.written.truncate(end.get() as usize);
-                case.check();
-                let names = case.names();
-                let is_left = |name: &String| name.ends_with(".cleaned") || name.ends_with(".swap");
-                assert!(!names.iter().any(is_left), "{names:?}");
-                // And it can be cleaned to the end now.
-                case.checkpoint();
-                while case.try_clean().expect("no fault").is_some() {}
-                case.check();
-                if cleaned.is_ok() {
-                    break;
-                }
-                died += 1;
-            }
-        }
-    }
-    assert!(died > 60, "{died}");
 }
 
 proptest! {
