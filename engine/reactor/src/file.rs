@@ -205,6 +205,15 @@ impl File {
         }
     }
 
+    /// Whether this is the only handle, and nobody else has the file open. A simulated file is never said to be.
+    pub(crate) fn is_held_alone(&self) -> bool {
+        let is_only_handle = Arc::strong_count(&self.inner) == 1;
+        match &self.inner.backing {
+            Backing::Machine(file) => is_only_handle && sys::is_open_once(file),
+            Backing::Sim(_) => false,
+        }
+    }
+
     /// Allocates blocks for the first `len` bytes; the file's length stays (`fallocate` with `KEEP_SIZE`).
     /// A file system that cannot do that is no error: the blocks then come with the writes.
     pub fn allocate(&self, len: u64) -> io::Result<()> {

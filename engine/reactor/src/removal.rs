@@ -5,15 +5,23 @@
 //! gigabyte. So a file is held open while its name goes, and the handle is closed elsewhere. One file of a shard at a time: those
 //! of a topic that is deleted would keep all threads of the pool from the syncs of directories behind them, and as many
 //! descriptors open.
+//!
+//! Where the file system is mounted with `discard`, the device is told of all these blocks in one go, and whoever syncs meanwhile
+//! waits for that, too. So a file that nobody else has open is cut in steps before it is closed, with rests between them: without,
+//! a sync may wait for many. Whoever has it open reads on.
 
 use std::io;
 use std::path::Path;
 
 use crate::file::{File, OpenOptions};
+use crate::local::Permit;
 use crate::reactor::Reactor;
 
 /// A file below this is removed in no time.
 const LARGE_BYTES: u64 = 1 << 20;
+
+/// So much of a large file is given back at once: a millisecond of a device that discards.
+const STEP_BYTES: u64 = 4 << 20;
 
 impl Reactor {
     /// [`Self::remove_file`], for a file that may be large: when others of this shard had their turn. Its space has been given
@@ -24,7 +32,7 @@ impl Reactor {
     pub async fn remove_large_file(&self, path: &Path) -> io::Result<()> {
         let turn = self.slow_turn().await;
         if let Some(held) = self.remove_and_hold(path)? {
-            self.unblock_slow(&turn, move || drop(held)).await;
+            self.give_back(&turn, held).await;
         }
         Ok(())
     }
@@ -36,7 +44,7 @@ impl Reactor {
             return;
         }
         let turn = self.slow_turn().await;
-        self.unblock_slow(&turn, move || drop(file)).await;
+        self.give_back(&turn, file).await;
     }
 
     /// [`Self::remove_dir_all`], for a directory whose files may be large and many: one after the other. Dropped half-way, some
@@ -56,12 +64,68 @@ impl Reactor {
     /// Removes a file's name; what is left of it, if that is large. A file that cannot be opened is removed all the same, and
     /// holds the shard up.
     fn remove_and_hold(&self, path: &Path) -> io::Result<Option<File>> {
-        let held = self.open(path, OpenOptions::READ).ok();
+        let held = self.open(path, OpenOptions::READ_WRITE).ok();
         self.remove_file(path)?;
         Ok(held.filter(is_large))
+    }
+
+    /// Closes a file without a name, having given back what nobody else can reach any more; rests as long as each step took.
+    async fn give_back(&self, turn: &Permit, mut file: File) {
+        loop {
+            let began = self.now();
+            let step = move || {
+                let goes_on = give_back_a_step(&file);
+                goes_on.then_some(file)
+            };
+            match self.unblock_slow(turn, step).await {
+                Some(rest) => file = rest,
+                None => return,
+            }
+            let now = self.now();
+            self.sleep_until(now + now.duration_since(began)).await;
+        }
     }
 }
 
 fn is_large(file: &File) -> bool {
     file.len().is_ok_and(|len| len >= LARGE_BYTES)
+}
+
+/// Gives back a step of a file's end, if nobody else can reach it and it is larger than that; whether it did. A failure is no
+/// matter: the close gives back all there is.
+fn give_back_a_step(file: &File) -> bool {
+    let left = file.len().unwrap_or(0).saturating_sub(STEP_BYTES);
+    left > 0 && file.is_held_alone() && file.set_len(left).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::file::Backing;
+
+    #[test]
+    fn only_what_nobody_else_has_open_is_cut_and_that_in_steps() {
+        let dir = tempfile::tempdir().expect("made");
+        let path = dir.path().join("large");
+        fs::write(&path, vec![7; 11 << 20]).expect("written");
+        let open = || {
+            let file = fs::File::options().read(true).write(true).open(&path);
+            File::new(path.clone(), Backing::Machine(file.expect("opened")))
+        };
+        let len = || fs::metadata(&path).expect("there").len();
+        let held = open();
+        let (shared, other) = (held.clone(), open());
+        assert!(!give_back_a_step(&held), "a handle is shared");
+        drop(shared);
+        assert!(!give_back_a_step(&held), "another has it open");
+        drop(other);
+        assert_eq!(len(), 11 << 20);
+        assert!(give_back_a_step(&held));
+        assert_eq!(len(), 7 << 20);
+        assert!(give_back_a_step(&held));
+        assert!(!give_back_a_step(&held), "the rest goes with the close");
+        assert_eq!(len(), 3 << 20);
+    }
 }

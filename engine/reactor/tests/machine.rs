@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use highwater_reactor::{
-    Exchange, Full, Gone, OpenOptions, Options, Reactor, ShardId, Socket, StartError, run,
+    Exchange, File, Full, Gone, OpenOptions, Options, Reactor, ShardId, Socket, StartError, run,
 };
 
 const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -100,6 +100,42 @@ fn what_is_large_is_gone_at_once_and_its_space_soon() {
         }
     });
     assert!(!gone.0.exists() && !gone.1.exists());
+    assert_eq!(held_in(dir.path()), 0, "a file is still held");
+}
+
+#[test]
+fn whoever_has_a_large_file_open_reads_on_when_it_is_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, closed) = (dir.path().join("large"), dir.path().join("closed"));
+    on_a_shard(move |reactor| {
+        let (path, closed) = (path.clone(), closed.clone());
+        async move {
+            // Many steps, and a rest.
+            let bytes: Vec<u8> = (0..(41 << 20) + 5).map(|at: u32| (at >> 8) as u8).collect();
+            let whole = |file: &File| {
+                let mut read = vec![0; bytes.len()];
+                file.read_exact_at(0, &mut read).unwrap();
+                assert!(read == bytes, "a byte is gone");
+            };
+            let make = |path: &Path| {
+                let file = reactor.open(path, OpenOptions::CREATE_NEW).unwrap();
+                file.append_at(0, &[&bytes]).unwrap();
+                file
+            };
+            // One that was opened for itself, and one that shares the handle.
+            drop(make(&path));
+            let reader = reactor.open(&path, OpenOptions::READ).unwrap();
+            reactor.remove_large_file(&path).await.unwrap();
+            whole(&reader);
+            let writer = make(&closed);
+            let reader = writer.clone();
+            reactor.remove_file(&closed).unwrap();
+            reactor.close_large_file(writer).await;
+            whole(&reader);
+            // The last one gives the space back, and nobody is left.
+            reactor.close_large_file(reader).await;
+        }
+    });
     assert_eq!(held_in(dir.path()), 0, "a file is still held");
 }
 

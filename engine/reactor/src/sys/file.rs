@@ -61,6 +61,15 @@ pub(crate) fn start_writeback(file: &fs::File, position: u64, len: u64) -> io::R
     })
 }
 
+/// Whether nobody else has the file open, in this process or another: only then does the kernel grant a lease for writing,
+/// which is given back at once. `false` also where it grants none at all.
+pub(crate) fn is_open_once(file: &fs::File) -> bool {
+    // SAFETY: no memory is involved.
+    let lease =
+        |kind: libc::c_int| unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, kind) == 0 };
+    lease(libc::F_WRLCK) && lease(libc::F_UNLCK)
+}
+
 /// Drops clean pages of the page cache from `position` to the end.
 pub(crate) fn drop_cached(file: &fs::File, position: u64) -> io::Result<()> {
     let position = file_offset(position)?;
