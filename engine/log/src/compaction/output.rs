@@ -117,7 +117,7 @@ impl Output {
         }
     }
 
-    /// Takes batches that were noted; returns how many bytes were written for it, now or by [`Self::pay`] from here on.
+    /// Takes batches that were noted; returns how many bytes that wrote, and what is owed from here on comes by [`Self::pay`].
     pub(crate) fn take(&mut self, batches: &[u8]) -> Result<u64, Error> {
         let position = self.bytes;
         let end = position + batches.len() as u64;
