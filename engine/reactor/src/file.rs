@@ -6,6 +6,7 @@ use std::fs;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -205,11 +206,16 @@ impl File {
         }
     }
 
-    /// Whether this is the only handle, and nobody else has the file open. A simulated file is never said to be.
-    pub(crate) fn is_held_alone(&self) -> bool {
+    /// Whether this handle is all that is left of the file: it has no name, and nobody else has it open. A simulated file is never
+    /// said to be.
+    pub(crate) fn is_out_of_reach(&self) -> bool {
         let is_only_handle = Arc::strong_count(&self.inner) == 1;
         match &self.inner.backing {
-            Backing::Machine(file) => is_only_handle && sys::is_open_once(file),
+            Backing::Machine(file) => {
+                // Once it is nameless nobody can open it any more, so the order matters.
+                let is_nameless = file.metadata().is_ok_and(|of| of.nlink() == 0);
+                is_only_handle && is_nameless && sys::is_open_once(file)
+            }
             Backing::Sim(_) => false,
         }
     }

@@ -7,8 +7,12 @@
 //! descriptors open.
 //!
 //! Where the file system is mounted with `discard`, the device is told of all these blocks in one go, and whoever syncs meanwhile
-//! waits for that, too. So a file that nobody else has open is cut in steps before it is closed, with rests between them: without,
-//! a sync may wait for many. Whoever has it open reads on.
+//! waits for that, too. So a file is cut in steps before it is closed, with rests between them: without, a sync may wait for many.
+//!
+//! Only what nobody can reach is cut. Whoever has the file open reads on, and one that has kept a name (a hard link; a cleaning
+//! that fenced) is closed and no more. Pages that `sendfile` has put in line for a socket are reached without a handle: they stay what
+//! they are where the page cache lets them go whole, so a cut never goes through a folio, whose rest the kernel would fill with
+//! zeros in place.
 
 use std::io;
 use std::path::Path;
@@ -16,12 +20,17 @@ use std::path::Path;
 use crate::file::{File, OpenOptions};
 use crate::local::Permit;
 use crate::reactor::Reactor;
+use crate::sys;
 
 /// A file below this is removed in no time.
 const LARGE_BYTES: u64 = 1 << 20;
 
-/// So much of a large file is given back at once: a millisecond of a device that discards.
+/// So much of a large file is given back at once, to a multiple of it: a millisecond of a device that discards, and twice the
+/// largest folio where pages have 4 KiB.
 const STEP_BYTES: u64 = 4 << 20;
+
+/// With larger pages, folios are larger than a step.
+const PAGE_BYTES_MAX: u64 = 4 << 10;
 
 impl Reactor {
     /// [`Self::remove_file`], for a file that may be large: when others of this shard had their turn. Its space has been given
@@ -37,7 +46,7 @@ impl Reactor {
         Ok(())
     }
 
-    /// Closes a file that may be large and has no name any more; its space has been given back when this resolves. Dropped
+    /// Closes a file that may be large; if it has no name any more, its space has been given back when this resolves. Dropped
     /// before, that may hold the shard up.
     pub async fn close_large_file(&self, file: File) {
         if !is_large(&file) {
@@ -69,7 +78,7 @@ impl Reactor {
         Ok(held.filter(is_large))
     }
 
-    /// Closes a file without a name, having given back what nobody else can reach any more; rests as long as each step took.
+    /// Closes a file, having given back what nobody else can reach any more; rests as long as each step took.
     async fn give_back(&self, turn: &Permit, mut file: File) {
         loop {
             let began = self.now();
@@ -91,11 +100,17 @@ fn is_large(file: &File) -> bool {
     file.len().is_ok_and(|len| len >= LARGE_BYTES)
 }
 
-/// Gives back a step of a file's end, if nobody else can reach it and it is larger than that; whether it did. A failure is no
-/// matter: the close gives back all there is.
+/// Gives back a step of a file's end, if nobody can reach it any more and it is larger than that; whether it did. A failure is
+/// no matter: the close gives back all there is.
 fn give_back_a_step(file: &File) -> bool {
-    let left = file.len().unwrap_or(0).saturating_sub(STEP_BYTES);
-    left > 0 && file.is_held_alone() && file.set_len(left).is_ok()
+    let Some(last) = file.len().ok().and_then(|len| len.checked_sub(1)) else {
+        return false;
+    };
+    let left = last / STEP_BYTES * STEP_BYTES;
+    left > 0
+        && sys::page_bytes() <= PAGE_BYTES_MAX
+        && file.is_out_of_reach()
+        && file.set_len(left).is_ok()
 }
 
 #[cfg(test)]
@@ -106,26 +121,35 @@ mod tests {
     use crate::file::Backing;
 
     #[test]
-    fn only_what_nobody_else_has_open_is_cut_and_that_in_steps() {
+    fn only_what_nobody_can_reach_is_cut_and_that_in_whole_steps() {
         let dir = tempfile::tempdir().expect("made");
-        let path = dir.path().join("large");
-        fs::write(&path, vec![7; 11 << 20]).expect("written");
+        let (path, link) = (dir.path().join("large"), dir.path().join("link"));
+        fs::write(&path, vec![7; (11 << 20) + 5]).expect("written");
         let open = || {
             let file = fs::File::options().read(true).write(true).open(&path);
             File::new(path.clone(), Backing::Machine(file.expect("opened")))
         };
-        let len = || fs::metadata(&path).expect("there").len();
-        let held = open();
-        let (shared, other) = (held.clone(), open());
-        assert!(!give_back_a_step(&held), "a handle is shared");
-        drop(shared);
+        let (held, other) = (open(), open());
+        assert!(!give_back_a_step(&held), "it has a name");
+        fs::hard_link(&path, &link).expect("linked");
+        fs::remove_file(&path).expect("removed");
+        assert!(!give_back_a_step(&held), "it has another name");
+        fs::remove_file(&link).expect("removed");
         assert!(!give_back_a_step(&held), "another has it open");
         drop(other);
-        assert_eq!(len(), 11 << 20);
+        let shared = held.clone();
+        assert!(!give_back_a_step(&held), "a handle is shared");
+        drop(shared);
+        let len = || held.len().expect("known");
+        assert_eq!(len(), (11 << 20) + 5);
         assert!(give_back_a_step(&held));
-        assert_eq!(len(), 7 << 20);
+        assert_eq!(len(), 8 << 20, "no folio is cut through");
         assert!(give_back_a_step(&held));
-        assert!(!give_back_a_step(&held), "the rest goes with the close");
-        assert_eq!(len(), 3 << 20);
+        assert_eq!(len(), 4 << 20);
+        assert!(
+            !give_back_a_step(&held),
+            "the first step goes with the close"
+        );
+        assert_eq!(len(), 4 << 20);
     }
 }

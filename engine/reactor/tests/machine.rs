@@ -139,6 +139,40 @@ fn whoever_has_a_large_file_open_reads_on_when_it_is_removed() {
     assert_eq!(held_in(dir.path()), 0, "a file is still held");
 }
 
+#[test]
+fn what_is_in_line_for_a_socket_is_sent_though_its_file_is_removed() {
+    const LARGE: usize = (37 << 20) + 5;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("large");
+    let listener = TcpListener::bind(ANY_PORT).unwrap();
+    let address = listener.local_addr().unwrap();
+    let bytes: Vec<u8> = (0..LARGE).map(|at| (at >> 8) as u8 | 1).collect();
+    // Around where a cut by so many steps from the end would be, and around a multiple of them.
+    let ranges = [(33 << 20) - 60_000, (32 << 20) - 60_000].map(|from| from..from + 120_000);
+    let (content, sent) = (bytes.clone(), ranges.clone());
+    on_a_shard(move |reactor| {
+        let (path, content, sent) = (path.clone(), content.clone(), sent.clone());
+        async move {
+            let file = reactor.open(&path, OpenOptions::CREATE_NEW).unwrap();
+            file.append_at(0, &[&content]).unwrap();
+            let socket = reactor.connect(address).await.unwrap();
+            for range in sent {
+                let (from, len) = (range.start as u64, range.len() as u64);
+                socket.send_file(&file, from, len).await.unwrap();
+            }
+            drop(file);
+            reactor.remove_large_file(&path).await.unwrap();
+            socket.shutdown();
+        }
+    });
+    // Nobody has read anything so far.
+    let mut received = Vec::new();
+    let (mut socket, _) = listener.accept().unwrap();
+    socket.read_to_end(&mut received).unwrap();
+    let expected = ranges.map(|range| &bytes[range]).concat();
+    assert!(received == expected, "a byte has changed");
+}
+
 /// How many files of a directory are open, whether they have a name still or not.
 fn held_in(dir: &Path) -> usize {
     let open = std::fs::read_dir("/proc/self/fd").unwrap();

@@ -70,6 +70,12 @@ pub(crate) fn is_open_once(file: &fs::File) -> bool {
     lease(libc::F_WRLCK) && lease(libc::F_UNLCK)
 }
 
+/// Bytes of a page of memory.
+pub(crate) fn page_bytes() -> u64 {
+    // SAFETY: no memory is involved.
+    u64::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(0)
+}
+
 /// Drops clean pages of the page cache from `position` to the end.
 pub(crate) fn drop_cached(file: &fs::File, position: u64) -> io::Result<()> {
     let position = file_offset(position)?;
