@@ -142,6 +142,12 @@ mod tests {
         drop(shared);
         let len = || held.len().expect("known");
         assert_eq!(len(), (11 << 20) + 5);
+        let new = tempfile::tempfile_in(dir.path()).expect("made");
+        if !sys::is_open_once(&new) {
+            // A file system that grants no leases: the close gives it all back.
+            assert!(!give_back_a_step(&held));
+            return;
+        }
         assert!(give_back_a_step(&held));
         assert_eq!(len(), 8 << 20, "no folio is cut through");
         assert!(give_back_a_step(&held));
