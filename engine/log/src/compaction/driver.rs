@@ -220,10 +220,7 @@ impl<A: Access> Cleaning<'_, A> {
                 return Ok(None);
             };
             while source.has_more() {
-                let (position, bytes_max) = (
-                    source.position,
-                    slice_bytes_max(self.reactor.last_sync(), self.reactor.now()),
-                );
+                let (position, bytes_max) = (source.position, self.slice_bytes_max());
                 let (back, walked) = self
                     .elsewhere(move |workshop| {
                         let met = &mut transactions;
@@ -288,7 +285,7 @@ impl<A: Access> Cleaning<'_, A> {
             };
             while source.has_more() {
                 let (terms, mut met) = (Arc::clone(&terms), std::mem::take(transactions));
-                let bytes_max = slice_bytes_max(self.reactor.last_sync(), self.reactor.now());
+                let bytes_max = self.slice_bytes_max();
                 let (back, sliced) = self
                     .elsewhere(move |workshop| {
                         let (from, to) = (&mut source, &mut output);
@@ -316,7 +313,7 @@ impl<A: Access> Cleaning<'_, A> {
         }
         self.done.bytes_kept += output.bytes;
         let needed = transactions.take_needed();
-        if group.len() == 1 && !output.has_changed {
+        if output.is_the_same() {
             return Ok(Group::Kept);
         }
         let (output, written) = self
@@ -369,7 +366,7 @@ impl<A: Access> Cleaning<'_, A> {
         if output.owed(1).is_empty() {
             return Ok((source, output, 0));
         }
-        let bytes_max = slice_bytes_max(self.reactor.last_sync(), self.reactor.now());
+        let bytes_max = self.slice_bytes_max();
         let (source, output, copied) = self
             .elsewhere(move |workshop| {
                 let copied = workshop.copy_slice(&source, bytes_max, &mut output);
@@ -377,6 +374,10 @@ impl<A: Access> Cleaning<'_, A> {
             })
             .await;
         Ok((source, output, copied?))
+    }
+
+    fn slice_bytes_max(&self) -> usize {
+        slice_bytes_max(self.reactor.last_sync(), self.reactor.now())
     }
 
     /// Has a slice of work done on the blocking pool.

@@ -1,7 +1,7 @@
 //! The segment a cleaning writes: batches one behind the other under `.cleaned` names, and the entries of both indexes.
 //!
-//! As long as all that was taken is the beginning of a single old segment as it lies, nothing is written: most segments of a log
-//! that is cleaned again and again hold no key that came anew. With the first change that beginning is owed, and copied.
+//! As long as all that was taken is the beginning of a single old segment as it lies, nothing is written: none of its keys may have
+//! come anew. With the first change that beginning is owed, and copied.
 //!
 //! It owns its files and may be written by any thread. It does not know what is written, nor what becomes of it.
 
@@ -27,8 +27,6 @@ pub(crate) struct Output {
     pub(crate) bytes: u64,
     /// The largest timestamp so far.
     pub(crate) largest: TimestampOffset,
-    /// Whether anything differs from what was read.
-    pub(crate) has_changed: bool,
     index_interval_bytes: u64,
     bytes_since_entry: u64,
     entries_max: usize,
@@ -67,7 +65,6 @@ impl Output {
             fence,
             bytes: 0,
             largest: TimestampOffset::none(base),
-            has_changed: false,
             index_interval_bytes: u64::from(config.index_interval_bytes),
             bytes_since_entry: 0,
             entries_max: roll::index_entries_max(config) as usize * crate::index::ENTRY_BYTES,
@@ -126,13 +123,22 @@ impl Output {
             return Err(Error::TooLarge { bytes: end, limit });
         }
         self.bytes = end;
-        if self.is_the_same && !self.has_changed {
+        if self.is_the_same {
             return Ok(0);
         }
-        if std::mem::take(&mut self.is_the_same) {
-            self.owed = 0..position;
-        }
         self.write(position, batches)
+    }
+
+    /// What is taken next differs from what was read.
+    pub(crate) fn change(&mut self) {
+        if std::mem::take(&mut self.is_the_same) {
+            self.owed = 0..self.bytes;
+        }
+    }
+
+    /// Whether it is the one old segment, as it lies: nothing was written.
+    pub(crate) fn is_the_same(&self) -> bool {
+        self.is_the_same
     }
 
     /// The beginning of the old segment that is to be read there and given to [`Self::pay`], `bytes_max` of it.

@@ -146,13 +146,13 @@ impl Workshop {
         let sliced = slice(source, &mut read, slice_bytes, |batch| {
             let ahead = out.len();
             match filter.pass(batch, terms, map, transactions, &mut out)? {
-                Fate::Gone => output.has_changed = true,
+                Fate::Gone => output.change(),
                 Fate::AsItLies => {
                     output.note(batch.header(), ahead);
                     out.extend_from_slice(batch.bytes());
                 }
                 Fate::Rewritten => {
-                    output.has_changed = true;
+                    output.change();
                     let written = out.get(ahead..).unwrap_or_default();
                     let header = highwater_record::Header::peek(written);
                     output.note(header.expect("a batch was written"), ahead);
