@@ -4,14 +4,11 @@
 //! `cargo run --release -p highwater-reactor --example removal [ROUNDS] [MIB]`, in `HIGHWATER_BENCH_DIR` or the directory for
 //! temporary files. It matters most where the file system is mounted with `discard`.
 
-#![allow(clippy::cast_precision_loss, reason = "figures for people")]
-#![allow(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
-
 use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use highwater_reactor::{File, OpenOptions, Options, Reactor};
 
@@ -87,7 +84,7 @@ async fn measure(reactor: Reactor) {
             let stop = Rc::new(Cell::new(false));
             let syncs = syncing(reactor.clone(), log.clone(), Rc::clone(&stop));
             let syncs = reactor.spawn(syncs);
-            let began = Instant::now();
+            let began = reactor.now();
             let path = large.clone();
             match beside {
                 Beside::Nothing => reactor.sleep(QUIET).await,
@@ -97,7 +94,7 @@ async fn measure(reactor: Reactor) {
                     .expect("removed"),
                 Beside::Steps => reactor.remove_large_file(&path).await.expect("removed"),
             }
-            all[way].1.push(began.elapsed());
+            all[way].1.push(reactor.now().duration_since(began));
             stop.set(true);
             all[way].0.extend(syncs.await);
         }
